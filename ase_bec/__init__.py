@@ -1,0 +1,1 @@
+"""Ionic solids in an electric field, with ASE."""
