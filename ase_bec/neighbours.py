@@ -79,9 +79,9 @@ def neighbour_list(atoms: Atoms, cutoff: float) -> tuple[IntArray, IntArray, Int
     j = image_of[image]
     _check_distinct(found, image_of)
 
-    reduced_shift = image_shift[image] - home[j] + home[i]  # [n_pairs, k]
-    shift = np.rint(reduced_shift @ operation).astype(np.int64)  # [n_pairs, 3]
-    return i, j, shift
+    home_shift = np.rint(home @ operation).astype(np.int64)  # [n_atoms, 3]
+    shift = np.rint(image_shift @ operation).astype(np.int64) - home_shift[image_of]
+    return i, j, shift[image] + home_shift[i]
 
 
 def check_atoms(atoms: Atoms) -> None:
