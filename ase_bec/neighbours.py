@@ -112,7 +112,8 @@ def check_atoms(atoms: Atoms) -> None:
 
 def _check_distance(name: str, value: float, smallest: float = math.ulp(0.0)) -> None:
     if not smallest <= value < math.inf:
-        raise ValueError(f"`{name}` must be a positive, finite distance in Å, got {value!r}.")
+        kind = "zero or a positive" if smallest == 0.0 else "a positive"
+        raise ValueError(f"`{name}` must be {kind}, finite distance in Å, got {value!r}.")
 
 
 def _check_distinct(found: NDArray[Any], image_of: IntArray) -> None:
@@ -140,7 +141,7 @@ def _reduced_lattice(atoms: Atoms) -> tuple[FloatArray, FloatArray]:
             f" directions, got {atoms.cell.array.tolist()} with pbc {atoms.pbc.tolist()}; set the"
             " cell, or switch directions off with atoms.pbc = (...)."
         )
-    reduced, operation = minkowski_reduce(cell, atoms.pbc)  # type: ignore[no-untyped-call]
+    reduced, operation = minkowski_reduce(cell, atoms.pbc)
     shortest = np.linalg.norm(reduced[periodic], axis=1).min(initial=math.inf)
     if shortest < _SHORTEST_TRANSLATION:
         raise ValueError(
