@@ -1,0 +1,113 @@
+"""Settings of molecular dynamics, and the ASE integrator that they stand for."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import numpy as np
+from ase import Atoms, units
+from ase.constraints import FixCom
+from ase.md.langevin import Langevin
+from ase.md.md import MolecularDynamics
+from ase.md.nose_hoover_chain import NoseHooverChainNVT
+from ase.md.verlet import VelocityVerlet
+
+ThermostatName = Literal["nose-hoover", "langevin", "none"]
+
+
+@dataclass(frozen=True)
+class MDSettings:
+    """What stays the same through a run and all its continuations.
+
+    Attributes
+    ----------
+    timestep
+        Time step in fs.
+    thermostat
+        "nose-hoover" (chain of three), "langevin", or "none" (constant H + kinetic energy).
+    temperature
+        Temperature in K; without thermostat, of the velocities to start with, or None to keep
+        those of the structure.
+    relaxation_time
+        Of the thermostat, in fs; the friction of "langevin" is its inverse.
+    interval
+        Steps from frame to frame.
+    seed
+        Of the velocities to start with and of "langevin".
+    """
+
+    timestep: float = 1.0
+    thermostat: ThermostatName = "nose-hoover"
+    temperature: float | None = None
+    relaxation_time: float = 100.0
+    interval: int = 10
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        for name in ("timestep", "relaxation_time", "interval"):
+            if not 0 < getattr(self, name) < np.inf:
+                raise ValueError(f"`{name}` must be positive, got {getattr(self, name)}")
+        if self.thermostat not in ("nose-hoover", "langevin", "none"):
+            raise ValueError(
+                f"`thermostat` must be nose-hoover, langevin or none, got {self.thermostat}"
+            )
+        if self.temperature is None and self.thermostat != "none":
+            raise ValueError(f"`temperature` must be given for the {self.thermostat} thermostat")
+        if self.temperature is not None and not 0 < self.temperature < np.inf:
+            raise ValueError(f"`temperature` must be positive (K), got {self.temperature}")
+        if self.seed < 0:
+            raise ValueError(f"`seed` must not be negative, got {self.seed}")
+
+    def steps(self, duration: float) -> int:
+        """Return the number of steps of a duration in fs, a whole number of frames."""
+        frames = duration / (self.timestep * self.interval)
+        if not (duration > 0 and np.isfinite(frames) and abs(frames - round(frames)) < 1e-6):
+            raise ValueError(
+                f"`duration` must be a positive multiple of the {self.timestep * self.interval:g} "
+                f"fs from frame to frame, got {duration:g} fs"
+            )
+        return round(frames) * self.interval
+
+
+def integrator(atoms: Atoms, settings: MDSettings, rng: np.random.Generator) -> MolecularDynamics:
+    """Make the ASE integrator of the settings.
+
+    Under "langevin", a structure without constraints gets a fixed centre of mass.
+    """
+    timestep, damping = settings.timestep * units.fs, settings.relaxation_time * units.fs
+    if settings.thermostat == "none":
+        return VelocityVerlet(atoms, timestep)
+    temperature = float(settings.temperature or 0.0)  # never None here: checked on construction
+    if settings.thermostat == "nose-hoover":
+        return NoseHooverChainNVT(atoms, timestep, temperature, tdamp=damping)
+    if not atoms.constraints:
+        atoms.set_constraint(FixCom())
+    return Langevin(
+        atoms,
+        timestep,
+        temperature_K=temperature,
+        friction=1 / damping,
+        fixcm=False,
+        rng=rng,
+    )
+
+
+def thermostat_state(dynamics: MolecularDynamics) -> dict[str, Any]:
+    """Return the state that is not in the atoms: random numbers, or chain of the thermostat."""
+    if isinstance(dynamics, Langevin):
+        return {"random": dynamics.rng.bit_generator.state}
+    if isinstance(dynamics, NoseHooverChainNVT):
+        chain = dynamics._thermostat
+        return {"position": chain._eta.tolist(), "momentum": chain._p_eta.tolist()}
+    return {}
+
+
+def restore_thermostat(dynamics: MolecularDynamics, state: Mapping[str, Any]) -> None:
+    """Put back what :func:`thermostat_state` has returned."""
+    if isinstance(dynamics, Langevin):
+        dynamics.rng.bit_generator.state = state["random"]
+    elif isinstance(dynamics, NoseHooverChainNVT):
+        dynamics._thermostat._eta[:] = state["position"]
+        dynamics._thermostat._p_eta[:] = state["momentum"]
