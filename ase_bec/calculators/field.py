@@ -1,0 +1,345 @@
+"""Any ASE calculator in a uniform electric field."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+from ase import Atoms
+from ase.calculators.calculator import (
+    Calculator,
+    PropertyNotImplementedError,
+    all_changes,
+)
+from ase.outputs import Properties
+from numpy.typing import ArrayLike, NDArray
+
+from ase_bec.calculators.charges import ChargeSource, as_charge_source
+from ase_bec.calculators.electric import (
+    Contribution,
+    ElectricTerm,
+    field_vector,
+    require_option,
+    sum_rule,
+)
+from ase_bec.calculators.refusals import ENERGIES, ON_DEMAND, refusal
+from ase_bec.calculators.wrapped import WrappedCalculator, exclusive, refuse_applied_field
+
+Array = NDArray[np.float64]
+FieldFunction = Callable[[float], ArrayLike]
+
+
+class FieldCalculator(Calculator):
+    """Electric enthalpy H = U − E·D over any base calculator of U.
+
+    The forces are F_aj + Σ_i E_i Z[a, i, j], Z in e with the field first and the displacement
+    second, E in V/Å. Positions are never wrapped: D is on the branch of the positions as they
+    are, and shifting an atom by a lattice vector T changes H by −E·Z·T and no force.
+
+    Parameters
+    ----------
+    calculator : ASE calculator
+        Gives U and its forces. It may be shared between field calculators, also between threads
+        (which then take turns).
+    charges : dict, array_like, str, path, ASE calculator or ChargeSource
+        ``{"Li": 1, "P": 5, "O": -2}`` (numbers or (3, 3) tensors), a constant (natoms, 3, 3)
+        array, a polarization model, its path or bundled name, or a calculator with
+        ``born_effective_charges``.
+    field : array_like of 3 floats, or callable
+        V/Å; or a function of the time in fs that gives them, used with `attach_field` and taken
+        at time zero before.
+    reference : Atoms, optional
+        Configuration with D = 0 (the origin otherwise), with the elements, order and cell of the
+        atoms.
+    energy : {"potential", "work", "none"}
+        ``"potential"``: H = U − E·D, for charges with a dipole. ``"work"``: U minus the work of
+        the field along the straight line from `reference` through unwrapped positions; a function
+        of state, but dependent on that choice of path, and not the potential of the forces, where
+        Z has curl (see `curl`). ``"none"``: forces only; asking for an energy is refused.
+    components : {None, "diagonal"}
+        ``"diagonal"`` keeps only Z_ii (in Cartesian axes); needs ``"work"`` or ``"none"``.
+    net_force : {"remove", "keep", "error"}
+        What becomes of S = Σ_a Z_a, which is Q·1 in a cell of charge Q. ``"remove"`` replaces D by
+        D − S·R, R being the centre of mass: each atom gives up its share m_a/M of the net force.
+        ``"keep"`` leaves it, and H then depends on the origin. ``"error"`` refuses more than
+        0.001 e.
+    stress : {"error", "zero-field"}
+        In a non-zero field the stress depends on the branch of D: refuse it, or give the base
+        calculator's.
+
+    Raises
+    ------
+    TypeError, ValueError, FileNotFoundError
+        If an argument or a combination of arguments is not served.
+
+    Notes
+    -----
+    ``born_effective_charges`` is ∂F_aj/∂E_i of the forces given here, and ``polarization`` is D/Ω
+    of the D above, so both are after the rules of `components` and `net_force`. They are computed
+    when asked for and stay out of ``results``, which ASE's file formats could not write.
+    Per-atom energies and stresses are given at zero field only, since they would not add up.
+
+    Changes of the base calculator's ``parameters`` are seen; after any other change of it call
+    `reset`. A calculator around this one, such as ``SumCalculator``, keeps its own results and
+    does not see a new field before the positions change.
+    """
+
+    applies_field = True  # so that no second field is put over this one
+
+    def __init__(
+        self,
+        calculator: Any,
+        charges: Any,
+        field: ArrayLike | FieldFunction,
+        reference: Atoms | None = None,
+        energy: str = "potential",
+        components: str | None = None,
+        net_force: str = "remove",
+        stress: str = "error",
+    ) -> None:
+        Calculator.__init__(self)
+        self._base = WrappedCalculator(calculator)
+        refuse_applied_field(calculator)
+        require_option("stress", stress, ("error", "zero-field"))
+        self._stress = stress
+        self._time = 0.0
+        self._function = field if callable(field) else None
+        self._term = ElectricTerm(
+            source=as_charge_source(charges),
+            field=self._field_at(0.0) if callable(field) else field_vector(field),
+            reference=reference.copy() if isinstance(reference, Atoms) else reference,
+            energy=energy,
+            components=components,
+            net_force=net_force,
+        )
+        self._contribution: Contribution | None = None
+        self._born: Array | None = None
+        energies = () if energy == "none" else ENERGIES
+        on_demand = ON_DEMAND if self._term.has_dipole else ON_DEMAND[:1]
+        own = (*ENERGIES, "forces", *ON_DEMAND)
+        self.implemented_properties = [
+            *(name for name in self._base.properties if name not in own),
+            *energies,
+            "forces",
+            *on_demand,
+        ]
+
+    @property
+    def calculator(self) -> Any:
+        """The base calculator."""
+        return self._base.calculator
+
+    @property
+    def source(self) -> ChargeSource:
+        """The source of the Born charges, before `components` and `net_force`."""
+        return self._term.source
+
+    @property
+    def field(self) -> Array:
+        """Field E in V/Å, (3,), read-only; assign a new one, or a function of time in fs."""
+        return self._term.field
+
+    @field.setter
+    def field(self, value: ArrayLike | FieldFunction) -> None:
+        with exclusive(self):
+            function, self._function = self._function, value if callable(value) else None
+            try:
+                self._set_field(self._field_at(self._time) if callable(value) else value)
+            except Exception:
+                self._function = function
+                raise
+
+    @property
+    def time_dependent(self) -> bool:
+        """Whether the field is a function of time."""
+        return self._function is not None
+
+    @property
+    def time(self) -> float:
+        """Time in fs at which a time-dependent field is taken; `attach_field` advances it."""
+        return self._time
+
+    @time.setter
+    def time(self, value: float) -> None:
+        with exclusive(self):
+            if self._function is not None:
+                self._set_field(self._field_at(float(value)))
+            self._time = float(value)
+
+    @property
+    def extras(self) -> dict[str, Any]:
+        """What the last calculation says beside its results; empty before any.
+
+        ``field_forces`` (natoms, 3) in eV/Å, as added to the base calculator's;
+        ``field_energy`` in eV, where an energy was computed; ``net_charge`` Q in e, the mean of
+        the known diagonal of S = Σ_a Z_a, and ``sum_rule_residual`` in e, max |S − Q·1| over its
+        known rows, both of the source's own charges.
+        """
+        with exclusive(self):
+            if self._contribution is None or self.atoms is None:
+                return {}
+            rule = sum_rule(self._source_charges(self.atoms))
+            extras = {
+                "field_forces": self._contribution.forces.copy(),
+                "net_charge": rule.net_charge,
+                "sum_rule_residual": rule.residual,
+            }
+            if self._contribution.energy is not None:
+                extras["field_energy"] = self._contribution.energy
+            return extras
+
+    def calculate(
+        self,
+        atoms: Atoms | None = None,
+        properties: Iterable[str] = ("energy",),
+        system_changes: Iterable[str] = tuple(all_changes),
+    ) -> None:
+        """Compute properties; called by `get_property`, which ASE's methods use.
+
+        What is refused is refused before the base calculator runs, and a failure leaves no
+        results behind.
+        """
+        atoms = self._given(atoms)
+        wanted = set(properties)
+        for name in wanted:
+            self._refuse(name)
+        if not wanted.isdisjoint(ENERGIES):
+            wanted.update(ENERGIES)
+        if list(system_changes):
+            self._forget()
+        try:
+            self._check(atoms)
+            contribution = self._contributed(atoms, energy="energy" in wanted)
+            base = self._base.values(atoms, sorted(wanted.difference(ON_DEMAND)))
+        except BaseException:
+            self.reset()
+            raise
+        self.results = self._combined(base, contribution)
+        self.atoms = atoms.copy()
+
+    def get_property(
+        self, name: str, atoms: Atoms | None = None, allow_calculation: bool = True
+    ) -> Any:
+        """Give a property, from what is kept or computed anew.
+
+        Raises
+        ------
+        PropertyNotImplementedError
+            If the property is not defined with these options; the message names the alternative.
+        """
+        with exclusive(self):
+            atoms = self._given(atoms)
+            self._refuse(name)
+            if name not in ON_DEMAND:
+                return Calculator.get_property(self, name, atoms, allow_calculation)
+            return self._on_demand(name, atoms) if allow_calculation else None
+
+    def calculate_properties(self, atoms: Atoms, properties: Iterable[str]) -> Properties:
+        """Give several properties at once, for ``Atoms.get_properties``."""
+        asked = {name: self.get_property(name, atoms) for name in properties}
+        return Properties(self.results | asked)
+
+    def check_state(self, atoms: Atoms, tol: float = 1e-15) -> list[str]:
+        """List what differs from the last calculation, the base's parameters included."""
+        changes = list(Calculator.check_state(self, atoms, tol=tol))
+        return [*changes, "calculator"] if self._base.changed() else changes
+
+    def reset(self) -> None:
+        """Forget every result, also what is kept of the base calculator."""
+        Calculator.reset(self)
+        self._forget()
+
+    def set(self, **kwargs: Any) -> dict[str, Any]:
+        """Refuse parameters other than ``field``, which would have no effect."""
+        if kwargs.keys() - {"field"}:
+            raise TypeError(f"only `field` can be set, got {', '.join(sorted(kwargs))}")
+        if kwargs:
+            self.field = kwargs["field"]
+        return kwargs
+
+    def todict(self, skip_default: bool = True) -> dict[str, Any]:
+        """Give the options as plain values, for ASE's files."""
+        return {
+            "calculator": self._base.name,
+            "charges": type(self.source).__name__,
+            "field": self.field.tolist(),
+            "energy": self._term.energy,
+            "components": self._term.components,
+            "net_force": self._term.net_force,
+            "stress": self._stress,
+        }
+
+    def _field_at(self, time: float) -> Array:
+        if self._function is None:
+            return self._term.field
+        return field_vector(self._function(time))
+
+    def _set_field(self, value: ArrayLike) -> None:
+        field = field_vector(value)
+        if not np.array_equal(field, self._term.field):
+            self._term = replace(self._term, field=field)
+            self._contribution = None
+            self.results = {}
+
+    def _given(self, atoms: Atoms | None) -> Atoms:
+        atoms = self.atoms if atoms is None else atoms
+        if atoms is None:
+            raise ValueError("`atoms` must be given in the first call, got None")
+        return atoms
+
+    def _forget(self) -> None:
+        self._base.forget()
+        self._contribution = None
+        self._born = None
+
+    def _check(self, atoms: Atoms) -> None:
+        refuse_applied_field(self.calculator)
+        self._term.check(atoms)
+
+    def _contributed(self, atoms: Atoms, energy: bool) -> Contribution:
+        energy = energy or self._term.energy == "potential"
+        kept = self._contribution
+        if kept is None or (energy and kept.energy is None and self._term.energy != "none"):
+            kept = self._contribution = self._term.contribution(atoms, energy)
+        return kept
+
+    def _combined(self, base: dict[str, Any], contribution: Contribution) -> dict[str, Any]:
+        results = {
+            name: value
+            for name, value in base.items()
+            if name not in ON_DEMAND and self._refusal(name) is None
+        }
+        if "forces" in results:
+            results["forces"] = results["forces"] + contribution.forces
+        for name in ENERGIES:
+            energy = results.pop(name, None)
+            if energy is not None and contribution.energy is not None:
+                results[name] = energy + contribution.energy
+        return results
+
+    def _on_demand(self, name: str, atoms: Atoms) -> Array:
+        if self.check_state(atoms):
+            self.reset()
+        self._check(atoms)
+        charges = self._source_charges(atoms)
+        if name == "polarization":
+            value = self._term.polarization(atoms, charges)
+        else:
+            value = self._term.born_charges(atoms, charges)
+        self.atoms = atoms.copy()
+        return value
+
+    def _source_charges(self, atoms: Atoms) -> Array:
+        if self._born is None:
+            self._born = np.array(self.source.born_charges(atoms), dtype=float)
+        return self._born
+
+    def _refusal(self, name: str) -> str | None:
+        return refusal(name, self._term, self._stress)
+
+    def _refuse(self, name: str) -> None:
+        reason = self._refusal(name)
+        if reason is not None:
+            raise PropertyNotImplementedError(reason)

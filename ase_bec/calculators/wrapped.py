@@ -1,0 +1,172 @@
+"""Somebody else's ASE calculator: validated, locked, its answers coerced and kept."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterable, Mapping
+from typing import Any
+from weakref import WeakKeyDictionary
+
+import numpy as np
+from ase import Atoms
+from ase.calculators.calculator import all_properties, equal
+from ase.stress import full_3x3_to_voigt_6_stress
+
+FIELD_PARAMETERS = ("electric_field", "external_field", "efield")
+
+_guard = threading.Lock()
+_locks: WeakKeyDictionary[object, threading.RLock] = WeakKeyDictionary()
+
+
+def exclusive(calculator: object) -> threading.RLock:
+    """Give the one lock of a calculator, so that threads sharing it take turns.
+
+    The lock is kept beside the calculator and not in it, because locks can be neither copied
+    nor pickled.
+    """
+    with _guard:
+        return _locks.setdefault(calculator, threading.RLock())
+
+
+def is_calculator(value: object) -> bool:
+    """Tell whether a value is an instance that answers like an ASE calculator."""
+    return not isinstance(value, type) and callable(getattr(value, "get_property", None))
+
+
+def refuse_applied_field(calculator: object) -> None:
+    """Refuse a calculator which applies an electric field itself.
+
+    Raises
+    ------
+    ValueError
+        If the calculator, or one of those that it sums, is a field calculator or has a non-zero
+        field among its parameters or attributes.
+    """
+    if getattr(calculator, "applies_field", False):
+        raise ValueError(
+            f"`calculator` must not apply a field itself, got {type(calculator).__name__}; "
+            "give its base calculator"
+        )
+    parameters = getattr(calculator, "parameters", None)
+    for name in FIELD_PARAMETERS:
+        inner = parameters.get(name) if isinstance(parameters, Mapping) else None
+        for value in (inner, getattr(calculator, name, None)):
+            if value is not None and np.any(np.asarray(value, dtype=object)):
+                raise ValueError(
+                    f"`calculator` must not apply a field itself, got {type(calculator).__name__} "
+                    f"with {name}={value!r}; set it to zero and give `field` here"
+                )
+    for summed in getattr(getattr(calculator, "mixer", None), "calcs", ()):
+        refuse_applied_field(summed)
+
+
+class WrappedCalculator:
+    """A calculator with its answers for one configuration.
+
+    Parameters
+    ----------
+    calculator : ASE calculator
+        Its ``implemented_properties`` are taken as a hint: energy and forces are asked for in any
+        case, the rest is taken over where the calculator has it.
+
+    Raises
+    ------
+    TypeError
+        If the value is not an ASE calculator.
+    """
+
+    def __init__(self, calculator: Any) -> None:
+        if not is_calculator(calculator):
+            got = (
+                f"the class {calculator.__name__}"
+                if isinstance(calculator, type)
+                else repr(calculator)
+            )
+            raise TypeError(f"`calculator` must be an ASE calculator, got {got}")
+        self.calculator = calculator
+        self._values: dict[str, Any] = {}
+        self._parameters: dict[str, Any] = {}
+
+    @property
+    def name(self) -> str:
+        """Name of the calculator, as ASE writes it to files."""
+        return str(getattr(self.calculator, "name", None) or type(self.calculator).__name__.lower())
+
+    @property
+    def properties(self) -> list[str]:
+        """Properties that the calculator says it has, of those that ASE knows."""
+        offered = getattr(self.calculator, "implemented_properties", ())
+        return [name for name in all_properties if name in offered]
+
+    def forget(self) -> None:
+        """Drop what is kept."""
+        self._values = {}
+
+    def changed(self) -> bool:
+        """Tell whether the calculator's parameters differ from those of the kept answers."""
+        if not self._values:
+            return False
+        now = self._current_parameters()
+        return now.keys() != self._parameters.keys() or any(
+            value is not self._parameters[name] and not equal(value, self._parameters[name])
+            for name, value in now.items()
+        )
+
+    def values(self, atoms: Atoms, names: Iterable[str]) -> dict[str, Any]:
+        """Give properties of a configuration, each computed at most once.
+
+        Parameters
+        ----------
+        atoms : Atoms
+            The configuration; call `forget` before another one.
+        names : iterable of str
+            Properties that must be there. What the calculator has computed beside them comes
+            along.
+
+        Returns
+        -------
+        dict
+            Energies as floats (eV), forces as float64 (natoms, 3) in eV/Å, stress as (6,) in
+            eV/Å³, the rest as the calculator gives it.
+        """
+        with exclusive(self.calculator):
+            self._parameters = self._current_parameters()
+            values = dict(self._values)
+            for name in names:
+                if name not in values:
+                    values[name] = self._asked(name, atoms)
+            for name in self.properties:
+                if name not in values:
+                    self._take_over(name, atoms, values)
+        self._values = values
+        return dict(values)
+
+    def _asked(self, name: str, atoms: Atoms) -> Any:
+        if name == "free_energy" and name not in self.properties:
+            energy = self.calculator.get_property("energy", atoms)
+            results = getattr(self.calculator, "results", {})
+            return _coerced("free_energy", results.get("free_energy", energy))
+        return _coerced(name, self.calculator.get_property(name, atoms))
+
+    def _take_over(self, name: str, atoms: Atoms, values: dict[str, Any]) -> None:
+        try:
+            value = self.calculator.get_property(name, atoms, allow_calculation=False)
+        except NotImplementedError:
+            return
+        if value is not None:
+            values[name] = _coerced(name, value)
+
+    def _current_parameters(self) -> dict[str, Any]:
+        parameters = getattr(self.calculator, "parameters", None)
+        return dict(parameters) if isinstance(parameters, Mapping) else {}
+
+
+def _coerced(name: str, value: Any) -> Any:
+    if name in ("energy", "free_energy"):
+        return np.asarray(value, dtype=float).item()
+    if name == "forces":
+        return np.array(value, dtype=float)
+    if name == "stress":
+        stress = np.array(value, dtype=float)
+        return full_3x3_to_voigt_6_stress(stress) if stress.shape == (3, 3) else stress
+    return value.copy() if isinstance(value, np.ndarray) else value
