@@ -13,6 +13,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from analytic import Springs
 from ase import Atoms, units
 from ase.build import bulk
 from ase.calculators.calculator import Calculator, PropertyNotImplementedError, all_changes
@@ -26,29 +27,6 @@ from ase_bec.workflows.record import FrameWriter, last_frame
 
 THERMOSTATS = ("nose-hoover", "langevin", "none")
 SETTINGS = MDSettings(timestep=2.0, temperature=40.0, interval=3, seed=7)
-
-
-class Springs(Calculator):
-    """Anharmonic springs between all atoms: forces of the positions alone, to the last bit."""
-
-    implemented_properties = ("energy", "forces")
-
-    def __init__(self, length: float = 3.0) -> None:
-        super().__init__()
-        self.length = length
-
-    def calculate(
-        self, atoms: Atoms | None = None, properties: object = (), system_changes: object = ()
-    ) -> None:
-        super().calculate(atoms, ["forces"], all_changes)
-        vectors = self.atoms.positions[:, None] - self.atoms.positions
-        distances = np.linalg.norm(vectors, axis=2) + np.eye(len(vectors))
-        stretch = (distances - self.length) * (1 - np.eye(len(vectors)))
-        slope = 0.1 * stretch + 0.4 * stretch**3
-        self.results = {
-            "energy": float((0.05 * stretch**2 + 0.1 * stretch**4).sum() / 2),
-            "forces": -(slope[:, :, None] * vectors / distances[:, :, None]).sum(axis=1),
-        }
 
 
 def argon() -> Atoms:
@@ -138,11 +116,11 @@ def test_resume_mends_the_table(tmp_path: Path, damage: str) -> None:
 
 SCRIPT = """
 import sys
-sys.path.insert(0, sys.argv[1])
+here, path, thermostat, duration = sys.argv[1:]
+sys.path[:0] = [here, here + "/.."]
 from test_md import *
-path = Path(sys.argv[2])
-settings = replace(SETTINGS, thermostat=sys.argv[3])
-run_md(argon(), path, settings, duration=float(sys.argv[4]), resume=path.exists())
+path, settings = Path(path), replace(SETTINGS, thermostat=thermostat)
+run_md(argon(), path, settings, duration=float(duration), resume=path.exists())
 """
 
 

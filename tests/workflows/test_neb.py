@@ -4,62 +4,19 @@ from collections.abc import Callable
 
 import numpy as np
 import pytest
-from ase import Atoms
+from analytic import CURVATURE, HALF_WIDTH, HEIGHT, DoubleWell, stationary_energies, wells
 from ase.build import bulk
-from ase.calculators.calculator import Calculator, all_changes
 from ase.calculators.emt import EMT
-from ase.constraints import FixAtoms
 from ase.io import read, write
 
 from ase_bec.calculators.field import FieldCalculator
 from ase_bec.workflows.neb import MigrationPath, find_path, interpolate_path
-
-HEIGHT, HALF_WIDTH, CURVATURE, STIFFNESS = 0.4, 1.2, 0.3, 5.0
-
-
-class DoubleWell(Calculator):
-    """U = h [(x/a)² − 1]² + k/2 [(y − c x²)² + z²] with x, y, z relative to a second atom."""
-
-    implemented_properties = ("energy", "forces")
-
-    def calculate(
-        self, atoms: Atoms | None = None, properties: object = (), system_changes: object = ()
-    ) -> None:
-        super().calculate(atoms, ["energy"], all_changes)
-        x, y, z = self.atoms.positions[0] - self.atoms.positions[1]
-        well = (x / HALF_WIDTH) ** 2 - 1
-        bend = y - CURVATURE * x**2
-        slope = 4 * HEIGHT * well * x / HALF_WIDTH**2 - 2 * STIFFNESS * bend * CURVATURE * x
-        force = -np.array([slope, STIFFNESS * bend, STIFFNESS * z])
-        self.results = {
-            "energy": float(HEIGHT * well**2 + STIFFNESS / 2 * (bend**2 + z**2)),
-            "forces": np.array([force, -force]),
-        }
-
-
-def wells(lattice: float = 6.0) -> tuple[Atoms, Atoms]:
-    """Two minima, the second one wrapped into the cell."""
-    structures = []
-    for x in (-HALF_WIDTH, HALF_WIDTH):
-        place = [x, CURVATURE * HALF_WIDTH**2, 0]
-        atoms = Atoms("LiO", [place, [0, 0, 0]], cell=[lattice] * 3, pbc=True)
-        atoms.set_constraint(FixAtoms([1]))
-        structures.append(atoms)
-    structures[1].positions[0] += [-lattice, lattice, 0]
-    return structures[0], structures[1]
 
 
 def in_field(field: float) -> Callable[[], FieldCalculator]:
     base = DoubleWell()
     charges = {"Li": 1, "O": -1}
     return lambda: FieldCalculator(base, charges, field=(field, 0, 0), net_force="keep")
-
-
-def stationary_energies(field: float) -> list[float]:
-    """H of left minimum, saddle and right minimum along the valley y = c x², in eV."""
-    roots = np.roots([4 * HEIGHT / HALF_WIDTH**4, 0, -4 * HEIGHT / HALF_WIDTH**2, -field])
-    x = np.sort(roots.real)
-    return list(HEIGHT * ((x / HALF_WIDTH) ** 2 - 1) ** 2 - field * x)
 
 
 @pytest.mark.parametrize("field", [0.0, 0.1, -0.2])

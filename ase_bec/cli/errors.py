@@ -1,0 +1,29 @@
+"""Bad input, as the command line reports it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+
+class InputError(Exception):
+    """What is wrong with the input, in one line."""
+
+
+@contextmanager
+def input_checked() -> Iterator[None]:
+    """Turn the errors by which the library refuses bad input into :class:`InputError`."""
+    try:
+        yield
+    except (ValueError, TypeError, OSError, NotImplementedError, ImportError) as error:
+        raise InputError(" ".join(str(error).split()) or type(error).__name__) from error
+
+
+def require_new(paths: Iterable[Path], overwrite: bool) -> None:
+    """Refuse to write over files, and into folders that do not exist."""
+    for path in paths:
+        if not path.parent.is_dir():
+            raise InputError(f"--output: there is no folder `{path.parent}`")
+        if path.exists() and not overwrite:
+            raise InputError(f"`{path}` exists: give --overwrite or another --output")

@@ -1,0 +1,173 @@
+"""Options of the potential and the field, shared by the commands, and what they make."""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from ase_bec.cli import inputs
+from ase_bec.cli.errors import InputError
+
+if TYPE_CHECKING:
+    from ase import Atoms
+    from ase.calculators.calculator import Calculator
+
+Factory = Callable[[], "Calculator"]
+
+
+def add_arguments(parser: argparse.ArgumentParser, energies: tuple[str, ...]) -> None:
+    """Add the options of structure files, potential and field."""
+    files = parser.add_argument_group("structure files")
+    files.add_argument("--format", metavar="NAME", help="ASE's name of the format")
+    files.add_argument(
+        "--species",
+        type=inputs.species,
+        metavar="Li,P,O",
+        help="elements of the atom types 1, 2, … of a LAMMPS data file",
+    )
+    model = parser.add_argument_group("potential")
+    model.add_argument("--nnp", required=True, metavar="FILE", help="model, or a bundled name")
+    model.add_argument("--device", help="cpu or cuda (default: cpu)")
+    model.add_argument(
+        "--dtype", choices=("float64", "float32"), default="float64", help="(default: %(default)s)"
+    )
+    field = parser.add_argument_group("field")
+    field.add_argument(
+        "--field",
+        nargs=3,
+        type=float,
+        default=(0.0, 0.0, 0.0),
+        metavar=("X", "Y", "Z"),
+        help="V/Å (default: 0 0 0)",
+    )
+    field.add_argument(
+        "--charges",
+        type=inputs.charges,
+        metavar="Li=1,P=5,O=-2|FILE",
+        help="charges per element in e, or a model of Born charges",
+    )
+    field.add_argument(
+        "--energy",
+        choices=energies,
+        help="of the field: potential where the charges have a dipole, else "
+        + ("work from the initial image" if "none" not in energies else "none"),
+    )
+    field.add_argument(
+        "--net-force",
+        choices=("remove", "keep", "error"),
+        default="remove",
+        help="of a charged cell (default: %(default)s)",
+    )
+    field.add_argument("--components", choices=("diagonal",), help="keep only the diagonal of Z")
+    field.add_argument(
+        "--reference",
+        type=Path,
+        metavar="FILE",
+        help="structure where the polarization is taken as zero and the work begins",
+    )
+
+
+@dataclass(frozen=True)
+class Calculators:
+    """Makers of calculators of one potential, without and with field.
+
+    Attributes
+    ----------
+    bare
+        Makes a calculator without field.
+    charged
+        Makes one in the field, from the structure that a work integral starts from; None where
+        there is no field.
+    note
+        One line about the energy in the field, or an empty one.
+    """
+
+    bare: Factory
+    charged: Callable[[Atoms], Calculator] | None
+    note: str
+
+
+def calculators(options: argparse.Namespace, atoms: Atoms, without_dipole: str) -> Calculators:
+    """Make the calculators of a command's options and check them on the atoms.
+
+    Parameters
+    ----------
+    options
+        With what :func:`add_arguments` has added.
+    atoms
+        Structure to check elements and charges with.
+    without_dipole
+        Energy of the field to choose for charges without a dipole.
+
+    Raises
+    ------
+    InputError, ValueError, TypeError, OSError
+        If the model, the charges or the field are of no use for the atoms.
+    """
+    bare = potential(options.nnp, options.device, options.dtype, atoms)
+    if not any(options.field):
+        return Calculators(bare, None, "")
+    if options.charges is None:
+        raise InputError("--field needs --charges: charges per element, or a model of them")
+    from ase_bec.calculators.charges import as_charge_source
+    from ase_bec.calculators.field import FieldCalculator
+
+    source = as_charge_source(options.charges)
+    energy, note = options.energy, ""
+    if energy is None:
+        energy = "potential"
+        if not source.has_dipole or options.components is not None:
+            energy = without_dipole
+            note = _NOTES[without_dipole]
+    reference = None
+    if options.reference is not None:
+        reference = inputs.read_structure(options.reference, options.format, options.species)
+
+    def charged(start: Atoms) -> FieldCalculator:
+        return FieldCalculator(
+            bare(),
+            source,
+            options.field,
+            reference=start if reference is None and energy == "work" else reference,
+            energy=energy,
+            components=options.components,
+            net_force=options.net_force,
+        )
+
+    tried = atoms.copy()
+    tried.calc = charged(atoms)
+    tried.get_forces()  # refuses what it cannot serve before it computes
+    return Calculators(bare, charged, note)
+
+
+_NOTES = {
+    "work": "These charges have no dipole: energies in the field are work integrals along the "
+    "straight line from the initial image.",
+    "none": "These charges have no dipole: the energy in the field is left out; --energy work "
+    "gives the work integral from the start.",
+}
+
+
+def potential(path: str, device: str | None, dtype: str, atoms: Atoms) -> Factory:
+    """Load a potential and return what makes a calculator of it.
+
+    Raises
+    ------
+    InputError
+        If it does not know an element of the atoms.
+    """
+    import torch
+
+    from ase_bec import models
+    from ase_bec.calculators.nnp import NNPCalculator
+
+    model: Any = models.load(path)
+    unknown = sorted(set(atoms.get_chemical_symbols()) - set(model.elements))
+    if unknown:
+        raise InputError(
+            f"--nnp: `{path}` knows {', '.join(model.elements)}, not {', '.join(unknown)}"
+        )
+    return lambda: NNPCalculator(model, device=device, dtype=getattr(torch, dtype))

@@ -1,0 +1,66 @@
+"""`ase-bec info`: versions, devices and models."""
+
+from __future__ import annotations
+
+import argparse
+
+from ase_bec.cli.errors import input_checked
+
+NAME = "info"
+HELP = "show versions, devices and bundled models, or what a model file holds"
+DETAILS = """\
+examples:
+  ase-bec info
+  ase-bec info model.nnp
+"""
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add the arguments of this command."""
+    parser.add_argument("model", nargs="?", help="model file or bundled name")
+
+
+def run(options: argparse.Namespace) -> int:
+    """Print what was asked for."""
+    with input_checked():
+        lines = _package() if options.model is None else _model(options.model)
+    width = max(len(name) for name, _ in lines)
+    for name, value in lines:
+        print(f"{name:<{width}}  {value}")
+    return 0
+
+
+def _package() -> list[tuple[str, str]]:
+    import platform
+    from importlib.metadata import PackageNotFoundError, version
+
+    import torch
+
+    from ase_bec import models
+
+    lines = [("python", platform.python_version())]
+    for name in ("ase-bec", "ase", "torch", "numpy", "scipy", "numba"):
+        try:
+            lines.append((name, version(name)))
+        except PackageNotFoundError:
+            lines.append((name, "not installed"))
+    lines.append(("threads", str(torch.get_num_threads())))
+    devices = ["cpu"]
+    devices += [
+        f"cuda:{k} ({torch.cuda.get_device_name(k)})" for k in range(torch.cuda.device_count())
+    ]
+    lines.append(("devices", ", ".join(devices)))
+    bundled = models.bundled()
+    lines += [(name, text) for name, text in bundled.items()] or [("bundled models", "none")]
+    return lines
+
+
+def _model(path: str) -> list[tuple[str, str]]:
+    from ase_bec import models
+
+    model = models.load(path)
+    return [
+        ("kind", type(model).__name__),
+        ("elements", ", ".join(model.elements)),
+        ("cutoff", f"{float(model.cutoff):g} Å"),
+    ]

@@ -1,0 +1,77 @@
+"""Entry point of the command line."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Sequence
+from importlib.metadata import version
+from typing import NoReturn
+
+from ase_bec.cli import info, md, neb
+from ase_bec.cli.errors import InputError
+
+DESCRIPTION = """\
+Ionic solids in an electric field, with ASE.
+
+example:
+  ase-bec neb initial.vasp final.vasp --nnp model.nnp --charges Li=1,P=5,O=-2 --field 0 0 0.1
+"""
+
+
+class _Parser(argparse.ArgumentParser):
+    """Parser that answers bad input with one line."""
+
+    def error(self, message: str) -> NoReturn:
+        self.exit(2, f"{self.prog}: error: {' '.join(message.split())}\n")
+
+
+def parser() -> argparse.ArgumentParser:
+    """Make the parser of all commands."""
+    top = _Parser(
+        prog="ase-bec",
+        description=DESCRIPTION,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+        allow_abbrev=False,
+    )
+    top.add_argument("--version", action="version", version=f"ase-bec {version('ase-bec')}")
+    commands = top.add_subparsers(title="commands", metavar="COMMAND", required=True)
+    for module in (info, neb, md):
+        command = commands.add_parser(
+            module.NAME,
+            help=module.HELP,
+            description=f"{module.HELP}\n\n{module.DETAILS}",
+            formatter_class=argparse.RawDescriptionHelpFormatter,
+            allow_abbrev=False,
+        )
+        module.add_arguments(command)
+        command.set_defaults(run=module.run, prog=command.prog)
+    return top
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run one command.
+
+    Parameters
+    ----------
+    arguments
+        Words after the name of the program; those of the process by default.
+
+    Returns
+    -------
+    int
+        Exit status: 0 done, 1 not converged, 2 bad input, 130 interrupted.
+    """
+    options = parser().parse_args(arguments)
+    try:
+        return int(options.run(options))
+    except InputError as error:
+        print(f"{options.prog}: error: {error}", file=sys.stderr)
+        return 2
+    except KeyboardInterrupt:
+        print(f"{options.prog}: interrupted", file=sys.stderr)
+        return 130
+
+
+if __name__ == "__main__":
+    sys.exit(main())
