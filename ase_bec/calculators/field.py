@@ -139,7 +139,9 @@ class FieldCalculator(Calculator):
     @property
     def field(self) -> Array:
         """Field E in V/Å, (3,), read-only; assign a new one, or a function of time in fs."""
-        return self._term.field
+        field = self._term.field.view()
+        field.flags.writeable = False
+        return field
 
     @field.setter
     def field(self, value: ArrayLike | FieldFunction) -> None:
