@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import signal
-import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -17,7 +16,6 @@ import numpy as np
 from ase import Atoms, units
 from ase.calculators.calculator import PropertyNotImplementedError
 from ase.md.md import MolecularDynamics
-from tqdm import tqdm
 
 from ase_bec.workflows.dynamics import (
     MDSettings,
@@ -25,6 +23,7 @@ from ase_bec.workflows.dynamics import (
     restore_thermostat,
     thermostat_state,
 )
+from ase_bec.workflows.progress import step_bar
 from ase_bec.workflows.record import Frame, FrameWriter, Table, last_frame, read_settings
 
 COLUMNS = (
@@ -237,8 +236,7 @@ def _propagate(dynamics: MolecularDynamics, steps: int, record: _Recorder, progr
     """Take the steps that are left, or as many as there are before a request to stop."""
     first, begin = dynamics.nsteps, time.perf_counter()
     nanoseconds = dynamics.dt / (1e6 * units.fs)
-    bar = tqdm(total=steps, initial=first, unit="step", disable=not progress, file=sys.stderr)
-    with bar, _stop_requests() as stop:
+    with step_bar(None, progress, steps, first) as bar, _stop_requests() as stop:
         for _ in dynamics.irun(max(steps - first, 0)):
             if record(dynamics):
                 days = (time.perf_counter() - begin) / 86400

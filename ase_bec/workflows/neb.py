@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -16,9 +15,9 @@ from ase.mep import NEB
 from ase.optimize import FIRE
 from numpy.typing import NDArray
 from scipy.interpolate import CubicHermiteSpline
-from tqdm import tqdm
 
 from ase_bec.paths import unwrap_images
+from ase_bec.workflows.progress import step_bar
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -269,7 +268,7 @@ class _Bar:
     """Progress bar of a relaxation, whose number of steps nobody knows beforehand."""
 
     def __init__(self, title: str | None) -> None:
-        self._bar = tqdm(desc=title, disable=title is None, unit="step", file=sys.stderr)
+        self._bar = step_bar(title, shown=title is not None)
 
     def show(self, force: float, fmax: float) -> None:
         self._bar.set_postfix_str(f"force {force:.3f} of {fmax:g} eV/Å", refresh=False)

@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
-from typing import Any
+from typing import IO, Any
 
 import numpy as np
 from ase import Atoms
@@ -58,10 +58,20 @@ class FrameWriter:
         Plain values kept in the head of a new trajectory.
     append
         Continue an existing trajectory.
+
+    Raises
+    ------
+    ValueError
+        If another process is writing to the trajectory.
     """
 
     def __init__(self, path: Path, settings: Mapping[str, Any], append: bool) -> None:
+        if not append:
+            path.unlink(missing_ok=True)
         self._writer = TrajectoryWriter(path, mode="a" if append else "w")
+        if not _locked(self._writer.backend.fd):
+            self.close()
+            raise ValueError(f"`{path}` must be free to write, got another run writing to it")
         self._writer.set_description(dict(settings))
 
     def write(self, atoms: Atoms, step: int, state: Mapping[str, Any]) -> None:
@@ -85,6 +95,19 @@ class FrameWriter:
         traceback: TracebackType | None,
     ) -> None:
         self.close()
+
+
+def _locked(file: IO[bytes]) -> bool:
+    """Lock a file until it is closed; tell whether another process has it."""
+    try:
+        import fcntl
+
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    except (ImportError, OSError):  # a system or a file system without locks
+        pass
+    return True
 
 
 def read_settings(path: Path) -> dict[str, Any]:

@@ -3,6 +3,7 @@
 import csv
 import os
 import random
+import re
 import signal
 import subprocess
 import sys
@@ -235,6 +236,27 @@ def test_nothing_is_overwritten_unasked(tmp_path: Path) -> None:
     assert len(frames_of(path)) == 3
     with pytest.raises(FileNotFoundError, match="nothing to resume"):
         run_md(argon(), tmp_path / "none.traj", SETTINGS, duration=6.0, resume=True)
+
+
+def test_two_runs_do_not_write_to_one_trajectory(tmp_path: Path) -> None:
+    path = tmp_path / "md.traj"
+    run_md(argon(), path, SETTINGS, duration=6.0)
+    content = path.read_bytes()
+    with FrameWriter(path, {}, append=True):
+        with pytest.raises(ValueError, match="got another run writing to it"):
+            run_md(argon(), path, SETTINGS, duration=12.0, resume=True)
+        assert path.read_bytes() == content
+    run_md(argon(), path, SETTINGS, duration=12.0, resume=True)
+    assert len(frames_of(path)) == 3
+
+
+def test_progress_shows_speed(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    run_md(argon(), tmp_path / "md.traj", SETTINGS, duration=6.0)
+    assert capsys.readouterr().err == ""
+    run_md(argon(), tmp_path / "md.traj", SETTINGS, duration=12.0, resume=True, progress=True)
+    last = capsys.readouterr().err.split("\r")[-1]
+    assert "6/6" in last
+    assert re.search(r"\d+ K, [0-9.e+]+ ns/day", last)
 
 
 def test_resume_refuses_another_run(tmp_path: Path) -> None:
