@@ -97,6 +97,15 @@ class ElectricTerm:
         """Whether the forces are the gradient of E·D for a known D."""
         return self.source.has_dipole and self.components is None
 
+    @property
+    def options(self) -> dict[str, str | None]:
+        """The options as plain values."""
+        return {
+            "energy": self.energy,
+            "components": self.components,
+            "net_force": self.net_force,
+        }
+
     def check(self, atoms: Atoms) -> None:
         """Raise ValueError where this field cannot act on these atoms, before any calculation."""
         if not np.isfinite(atoms.positions).all():

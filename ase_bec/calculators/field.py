@@ -24,7 +24,7 @@ from ase_bec.calculators.electric import (
     require_option,
     sum_rule,
 )
-from ase_bec.calculators.refusals import ENERGIES, ON_DEMAND, refusal
+from ase_bec.calculators.properties import ENERGIES, ON_DEMAND, combined, offered, refusal
 from ase_bec.calculators.wrapped import WrappedCalculator, exclusive, refuse_applied_field
 
 Array = NDArray[np.float64]
@@ -116,15 +116,7 @@ class FieldCalculator(Calculator):
         )
         self._contribution: Contribution | None = None
         self._born: Array | None = None
-        energies = () if energy == "none" else ENERGIES
-        on_demand = ON_DEMAND if self._term.has_dipole else ON_DEMAND[:1]
-        own = (*ENERGIES, "forces", *ON_DEMAND)
-        self.implemented_properties = [
-            *(name for name in self._base.properties if name not in own),
-            *energies,
-            "forces",
-            *on_demand,
-        ]
+        self.implemented_properties = offered(self._base.properties, self._term)
 
     @property
     def calculator(self) -> Any:
@@ -218,7 +210,7 @@ class FieldCalculator(Calculator):
         except BaseException:
             self.reset()
             raise
-        self.results = self._combined(base, contribution)
+        self.results = combined(base, contribution, self._term, self._stress)
         self.atoms = atoms.copy()
 
     def get_property(
@@ -267,9 +259,7 @@ class FieldCalculator(Calculator):
             "calculator": self._base.name,
             "charges": type(self.source).__name__,
             "field": self.field.tolist(),
-            "energy": self._term.energy,
-            "components": self._term.components,
-            "net_force": self._term.net_force,
+            **self._term.options,
             "stress": self._stress,
         }
 
@@ -307,20 +297,6 @@ class FieldCalculator(Calculator):
             kept = self._contribution = self._term.contribution(atoms, energy)
         return kept
 
-    def _combined(self, base: dict[str, Any], contribution: Contribution) -> dict[str, Any]:
-        results = {
-            name: value
-            for name, value in base.items()
-            if name not in ON_DEMAND and self._refusal(name) is None
-        }
-        if "forces" in results:
-            results["forces"] = results["forces"] + contribution.forces
-        for name in ENERGIES:
-            energy = results.pop(name, None)
-            if energy is not None and contribution.energy is not None:
-                results[name] = energy + contribution.energy
-        return results
-
     def _on_demand(self, name: str, atoms: Atoms) -> Array:
         if self.check_state(atoms):
             self.reset()
@@ -338,10 +314,7 @@ class FieldCalculator(Calculator):
             self._born = np.array(self.source.born_charges(atoms), dtype=float)
         return self._born
 
-    def _refusal(self, name: str) -> str | None:
-        return refusal(name, self._term, self._stress)
-
     def _refuse(self, name: str) -> None:
-        reason = self._refusal(name)
+        reason = refusal(name, self._term, self._stress)
         if reason is not None:
             raise PropertyNotImplementedError(reason)

@@ -1,11 +1,44 @@
-"""Which properties are not defined in a field, and what to use instead."""
+"""Which ASE properties there are in a field: refused, combined, or computed on demand."""
 
 from __future__ import annotations
 
-from ase_bec.calculators.electric import ElectricTerm
+from collections.abc import Iterable
+from typing import Any
+
+from ase_bec.calculators.electric import Contribution, ElectricTerm
 
 ENERGIES = ("energy", "free_energy")
 ON_DEMAND = ("born_effective_charges", "polarization")
+
+
+def offered(base: Iterable[str], term: ElectricTerm) -> list[str]:
+    """List the properties in a field over a base calculator that has those of `base`."""
+    own = (*ENERGIES, "forces", *ON_DEMAND)
+    energies = () if term.energy == "none" else ENERGIES
+    on_demand = ON_DEMAND if term.has_dipole else ON_DEMAND[:1]
+    return [*(name for name in base if name not in own), *energies, "forces", *on_demand]
+
+
+def combined(
+    base: dict[str, Any], contribution: Contribution, term: ElectricTerm, stress: str
+) -> dict[str, Any]:
+    """Add what a field contributes to the results of the base calculator.
+
+    Results that are refused or served on demand are left out, energies also where the field's was
+    not computed.
+    """
+    results = {
+        name: value
+        for name, value in base.items()
+        if name not in ON_DEMAND and refusal(name, term, stress) is None
+    }
+    if "forces" in results:
+        results["forces"] = results["forces"] + contribution.forces
+    for name in ENERGIES:
+        energy = results.pop(name, None)
+        if energy is not None and contribution.energy is not None:
+            results[name] = energy + contribution.energy
+    return results
 
 
 def refusal(name: str, term: ElectricTerm, stress: str) -> str | None:
