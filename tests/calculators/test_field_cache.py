@@ -1,5 +1,7 @@
 """What a field calculator keeps, and when it lets go."""
 
+from itertools import product
+
 import numpy as np
 import pytest
 from ase.calculators.calculator import CalculationFailed, Calculator, all_changes
@@ -12,6 +14,7 @@ from field_examples import (
     NoForces,
     PairCharges,
     neutral_charges,
+    random_tensors,
     skewed_alloy,
 )
 
@@ -131,13 +134,14 @@ def test_a_failure_leaves_no_results_behind():
     base.fails = True
     moved = atoms.copy()
     moved.positions[0] += 0.3
+    with pytest.raises(CalculationFailed, match="the base failed"):
+        calc.calculate(moved, ["energy"], all_changes)
+    assert calc.extras == {}
     for _ in range(2):
         with pytest.raises(CalculationFailed, match="the base failed"):
             calc.get_forces(moved)
         assert calc.results == {}
         assert calc.extras == {}
-    with pytest.raises(CalculationFailed):
-        calc.calculate(moved, ["energy"], all_changes)
     base.fails = False
     base.reset()
     assert np.array_equal(calc.get_forces(atoms), good)
@@ -246,8 +250,10 @@ def test_born_charges_are_the_field_derivative_of_the_forces():
 def test_energy_is_minus_volume_times_field_and_polarization():
     atoms, reference = skewed_alloy(), skewed_alloy(seed=4)
     charged = {**neutral_charges(), "Al": 3.0}
-    for options in ({}, {"net_force": "keep"}, {"reference": reference}):
-        calc = in_field(NoForces(), PairCharges(atoms, charged), **options)
+    sources = (PairCharges(atoms, charged), random_tensors(len(atoms)))
+    choices = ({}, {"net_force": "keep"}, {"reference": reference})
+    for source, options in product(sources, choices):
+        calc = in_field(NoForces(), source, **options)
         polarization = calc.get_property("polarization", atoms)
         expected = -atoms.get_volume() * FIELD @ polarization
         assert calc.get_potential_energy(atoms) == pytest.approx(expected, abs=1e-11)

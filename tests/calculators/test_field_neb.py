@@ -120,6 +120,25 @@ def test_threads_take_turns_on_a_shared_base():
     assert base.overlaps == 0
 
 
+def test_threads_share_one_calculator():
+    calc = in_field(Overlapping())
+    images = hop([EMT() for _ in range(5)])
+    for index, image in enumerate(images):
+        image.positions[-1, 2] += 0.1 * index
+        image.calc = calc
+    found = [None] * 5
+    threads = [
+        threading.Thread(target=lambda k=k: found.__setitem__(k, images[k].get_forces()))
+        for k in range(5)
+    ]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    for image, forces in zip(images, found, strict=True):
+        assert np.array_equal(forces[-1], in_field(EMT()).get_forces(image)[-1])
+
+
 def test_threads_with_own_bases_run_side_by_side():
     meeting = threading.Barrier(3, timeout=10)
 

@@ -118,6 +118,18 @@ def test_each_step_uses_the_fields_of_its_two_ends(monkeypatch):
         assert asked == pytest.approx([DT, 2 * DT]), name
 
 
+def test_a_step_that_brings_its_first_forces_asks_at_its_end_only():
+    """As integrators do that keep the forces of the step before."""
+    atoms = skewed_alloy()
+    calc = FieldCalculator(EMT(), neutral_charges(), field=wave)
+    atoms.calc = calc
+    dyn = VelocityVerlet(atoms, DT * units.fs)
+    attach_field(dyn, calc)
+    forces = dyn.step(atoms.get_forces())
+    fresh = FieldCalculator(EMT(), neutral_charges(), field=wave(DT))
+    assert forces == pytest.approx(fresh.get_forces(atoms), abs=1e-12)
+
+
 def test_the_trajectory_holds_the_energies_of_its_times(tmp_path):
     atoms = skewed_alloy()
     calc = FieldCalculator(EMT(), neutral_charges(), field=wave)
