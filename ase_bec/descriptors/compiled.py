@@ -1,0 +1,151 @@
+"""Compiled descriptors inside torch: numba kernels as an autograd function, threaded over centres.
+
+Used for inference on the CPU. The torch implementation of the same definition serves training
+(second derivatives), accelerators, and machines without numba.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from functools import lru_cache
+from importlib.util import find_spec
+from itertools import pairwise
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+from torch.autograd.function import once_differentiable
+
+from .neighbourhoods import Neighbourhoods
+
+HAS_NUMBA = find_spec("numba") is not None  # without it everything works, more slowly
+
+__all__ = ["CompiledDescriptor", "can_compile", "compiled_derivative", "compiled_features"]
+
+_announced = False
+_SMALLEST_RANGE = 8  # centres that are worth a thread
+
+
+class CompiledDescriptor(NamedTuple):
+    """Kernels of one descriptor.
+
+    Attributes
+    ----------
+    forward, backward : callable
+        Numba functions over a range of centres.
+    tables : NamedTuple
+        Their constants.
+    shape : tuple of int
+        Shape of the features of one centre.
+    moments : tuple of int or None
+        Shape of what the forward pass keeps for the backward pass, per centre.
+    """
+
+    forward: Callable[..., None]
+    backward: Callable[..., None]
+    tables: Any
+    shape: tuple[int, ...]
+    moments: tuple[int, ...] | None
+
+
+def can_compile(nb: Neighbourhoods, training: bool) -> bool:
+    """Whether the compiled path serves: numba, CPU, no second derivative wanted."""
+    known = nb.vectors.dtype in (torch.float32, torch.float64)
+    return HAS_NUMBA and nb.vectors.device.type == "cpu" and known and not training
+
+
+def compiled_features(nb: Neighbourhoods, descriptor: CompiledDescriptor) -> Tensor:
+    """Features (n, *shape) of n centres, once differentiable by ``nb.vectors``."""
+    _announce_compilation(descriptor)
+    out: Tensor = _Compiled.apply(  # type: ignore[no-untyped-call]
+        nb.vectors, nb.neighbour_species, nb.first, descriptor
+    )
+    return out
+
+
+def compiled_derivative(
+    nb: Neighbourhoods, descriptor: CompiledDescriptor, weights: Tensor
+) -> Tensor:
+    """∂/∂vectors (e, 3) of Σ weights · features, weights (n, *shape), without the features."""
+    _announce_compilation(descriptor)
+    v, s, f = _arrays(nb.vectors, nb.neighbour_species, nb.first)
+    return torch.from_numpy(_backward(descriptor, v, s, f, None, weights))
+
+
+class _Compiled(torch.autograd.Function):
+    @staticmethod
+    def forward(
+        ctx: Any, vectors: Tensor, species: Tensor, first: Tensor, d: CompiledDescriptor
+    ) -> Tensor:
+        n = len(first) - 1
+        v, s, f = _arrays(vectors, species, first)
+        out = np.zeros((n, *d.shape), v.dtype)
+        kept = () if d.moments is None else (np.zeros((n, *d.moments), v.dtype),)
+        _over_ranges(lambda low, high: d.forward(v, s, f, low, high, d.tables, *kept, out), n)
+        ctx.saved = (v, s, f, kept, d)
+        return torch.from_numpy(out)
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, d_out: Tensor) -> tuple[Tensor, None, None, None]:
+        v, s, f, kept, d = ctx.saved
+        return torch.from_numpy(_backward(d, v, s, f, kept, d_out)), None, None, None
+
+
+def _arrays(*tensors: Tensor) -> tuple[NDArray[Any], ...]:
+    return tuple(tensor.detach().contiguous().numpy() for tensor in tensors)
+
+
+def _backward(
+    d: CompiledDescriptor,
+    v: NDArray[Any],
+    s: NDArray[Any],
+    f: NDArray[Any],
+    kept: tuple[NDArray[Any], ...] | None,
+    d_out: Tensor,
+) -> NDArray[Any]:
+    """Derivative by the vectors; ``kept`` as the forward pass left it, None if there was none."""
+    if kept is None:
+        kept = () if d.moments is None else (np.zeros((0, *d.moments), v.dtype),)
+    (g,) = _arrays(d_out)
+    grad, n = np.zeros_like(v), len(f) - 1
+    _over_ranges(lambda low, high: d.backward(v, s, f, low, high, d.tables, *kept, g, grad), n)
+    return grad
+
+
+def _over_ranges(work: Callable[[int, int], None], n: int) -> None:
+    """Run ``work(low, high)`` over all of range(n), on as many threads as torch uses."""
+    threads = min(torch.get_num_threads(), max(n // _SMALLEST_RANGE, 1))
+    if threads == 1:
+        work(0, n)
+        return
+    edges = np.linspace(0, n, 4 * threads + 1).astype(int)  # several each, to balance the load
+    pool = _pool(threads, os.getpid())
+    for result in [pool.submit(work, int(a), int(b)) for a, b in pairwise(edges)]:
+        result.result()
+
+
+@lru_cache(maxsize=1)
+def _pool(threads: int, process: int) -> ThreadPoolExecutor:
+    """Threads of this process (a forked one gets its own)."""
+    return ThreadPoolExecutor(threads, thread_name_prefix="ase_bec")
+
+
+def _announce_compilation(descriptor: CompiledDescriptor) -> None:
+    """Say so before the first call compiles for some seconds; later runs load the cache."""
+    global _announced
+    if _announced:
+        return
+    _announced = True
+    cache = Path(descriptor.forward.stats.cache_path)  # type: ignore[attr-defined]
+    name = descriptor.forward.__name__
+    if not any(cache.glob(f"*{name}*.nbi")):
+        logging.getLogger("ase_bec").warning(
+            "compiling the descriptor kernels for this machine (some 10 s, once; kept in %s)", cache
+        )

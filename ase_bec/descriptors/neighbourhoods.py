@@ -1,0 +1,69 @@
+"""What a descriptor sees of a structure: centres and the vectors to their neighbours."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+
+from ..system import System
+
+__all__ = ["Neighbourhoods", "neighbourhoods", "pad"]
+
+
+class Neighbourhoods(NamedTuple):
+    """Neighbourhoods of n centres with e pairs in all.
+
+    Attributes
+    ----------
+    species : Tensor, (n,) int64
+        Element of each centre, as index into the model's elements.
+    neighbour_species : Tensor, (e,) int64
+        Element of each pair's neighbour.
+    vectors : Tensor, (e, 3)
+        r_j - r_i from centre to neighbour in Å; those beyond the cutoff are ignored.
+    first : Tensor, (n + 1,) int64
+        Pairs of centre i are ``first[i]:first[i + 1]``.
+    """
+
+    species: Tensor
+    neighbour_species: Tensor
+    vectors: Tensor
+    first: Tensor
+
+
+def neighbourhoods(
+    system: System, species: Tensor, vectors: Tensor, start: int, stop: int
+) -> Neighbourhoods:
+    """Neighbourhoods of the atoms ``start:stop`` of a system.
+
+    Parameters
+    ----------
+    system : System
+        Structure with its pairs.
+    species : Tensor, (N,) int64
+        Element index of every atom.
+    vectors : Tensor, (e, 3)
+        Vectors of the pairs of these atoms alone (a slice of ``system.vectors()``), Å.
+    start, stop : int
+        Range of centres.
+    """
+    first = system.first[start : stop + 1]
+    pairs = slice(int(first[0]), int(first[-1]))
+    return Neighbourhoods(
+        species[start:stop], species[system.neighbour[pairs]], vectors, first - first[0]
+    )
+
+
+def pad(nb: Neighbourhoods) -> tuple[Tensor, Tensor]:
+    """Index (n, K) of each centre's pairs, K the largest count, and its mask.
+
+    Masked entries point at pair 0; K is at least 1, so that an isolated atom needs no branch.
+    """
+    counts = nb.first[1:] - nb.first[:-1]
+    width = max(int(counts.max()) if len(counts) else 0, 1)
+    column = torch.arange(width, device=counts.device)
+    mask = column < counts[:, None]
+    index = torch.where(mask, nb.first[:-1, None] + column, 0)
+    return index, mask

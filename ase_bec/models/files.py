@@ -1,0 +1,120 @@
+"""Model files: written whole or not at all, read without executing code."""
+
+from __future__ import annotations
+
+import os
+import tempfile
+import zipfile
+from os import PathLike
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import torch
+
+from .energy import NeuralNetworkPotential
+from .released import RELEASED_MARK, read_released_bec, read_released_nnp
+
+if TYPE_CHECKING:
+    from .released import ReleasedBornCharges
+
+__all__ = ["bundled", "load", "save"]
+
+FORMAT, VERSION = "ase_bec model", 1
+_CLASSES = {NeuralNetworkPotential.kind: NeuralNetworkPotential}
+_BUNDLED: dict[str, str] = {}  # name: description; files lie in models/bundled
+
+
+def bundled() -> dict[str, str]:
+    """Names of the models that come with the package, with a one-line description of each."""
+    return dict(_BUNDLED)
+
+
+def save(model: NeuralNetworkPotential, path: str | PathLike[str]) -> None:
+    """Write a model; an interrupted write leaves an older file as it was.
+
+    Raises
+    ------
+    FileNotFoundError
+        If the folder does not exist.
+    """
+    path = Path(path)
+    if not path.parent.is_dir():
+        raise FileNotFoundError(f"`path` must lie in an existing folder, got {path}")
+    content = {
+        "format": FORMAT,
+        "version": VERSION,
+        "kind": model.kind,
+        "config": model.config(),
+        "state": model.state_dict(),
+        "metadata": model.metadata,
+    }
+    handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+    try:
+        with os.fdopen(handle, "wb") as file:
+            torch.save(content, file)
+            file.flush()
+            os.fsync(file.fileno())
+        os.replace(name, path)
+    except BaseException:
+        os.unlink(name)
+        raise
+
+
+def load(name_or_path: str | PathLike[str]) -> NeuralNetworkPotential | ReleasedBornCharges:
+    """Read a model: a bundled name, a file written by ``.save``, or released Li3PO4 weights.
+
+    Parameters
+    ----------
+    name_or_path : str or Path
+        One of :func:`bundled`, or a file.
+
+    Raises
+    ------
+    FileNotFoundError
+        If there is neither such a bundled model nor such a file.
+    ValueError
+        If the file is not a model, is truncated, or was written by a newer version.
+    """
+    path = Path(name_or_path)
+    if not path.is_file():
+        names = ", ".join(_BUNDLED) or "none in this version"
+        raise FileNotFoundError(
+            f"`{name_or_path}` must be a model file or the name of a bundled model ({names}), "
+            "got neither"
+        )
+    if zipfile.is_zipfile(path):
+        return _load_saved(path)
+    with path.open("rb") as file:
+        head = file.read(4096)
+    if RELEASED_MARK in head:
+        return read_released_bec(path) if b"eforce" in head else read_released_nnp(path)
+    raise ValueError(
+        f"`{path}` must be a file written by model.save or released Li3PO4 weights, got something "
+        "else (or a truncated file)"
+    )
+
+
+def _load_saved(path: Path) -> NeuralNetworkPotential:
+    try:
+        content: Any = torch.load(path, map_location="cpu", weights_only=True)
+    except Exception as error:  # torch raises many kinds for damaged or foreign files
+        raise ValueError(
+            f"`{path}` must be a whole model file, got one that cannot be read: {error}"
+        ) from error
+    if not isinstance(content, dict) or content.get("format") != FORMAT:
+        raise ValueError(f"`{path}` must be a file written by model.save, got another torch file")
+    if content["version"] > VERSION:
+        raise ValueError(
+            f"`{path}` must have a format version of at most {VERSION}, got {content['version']}: "
+            "update ase_bec"
+        )
+    if content["kind"] not in _CLASSES:
+        raise ValueError(f"`{path}` must hold one of {sorted(_CLASSES)}, got {content['kind']!r}")
+    try:
+        model = _CLASSES[content["kind"]](**content["config"], metadata=content["metadata"])
+        dtypes = {value.dtype for value in content["state"].values()}
+        model.to(dtypes.pop() if len(dtypes) == 1 else torch.float64)
+        model.load_state_dict(content["state"])
+    except (KeyError, TypeError, RuntimeError, AttributeError) as error:
+        raise ValueError(f"`{path}` must be a consistent model file, got: {error}") from error
+    return model.eval()
