@@ -1,20 +1,19 @@
 """Ionic solids in an electric field, with ASE.
 
-Two ASE calculators, :class:`NNPCalculator` and :class:`FieldCalculator`, the models behind them,
-and what runs on them. Units: eV, Å, e, V/Å.
+Two ASE calculators, `NNPCalculator` and `FieldCalculator`, the models behind them, and what runs
+on them. Units: eV, Å, e, V/Å. Names are imported when first used, so that the command line
+answers at once.
 """
 
-from .calculators.field import FieldCalculator
-from .calculators.nnp import NNPCalculator
-from .calculators.schedule import attach_field
-from .models import (
-    NeuralNetworkPotential,
-    bundled,
-    load,
-    read_released_bec,
-    read_released_nnp,
-)
-from .paths import unwrap_images
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from .calculators.field import FieldCalculator
+    from .calculators.nnp import NNPCalculator
+    from .calculators.schedule import attach_field
+    from .models import NeuralNetworkPotential, bundled, load, read_released_bec, read_released_nnp
+    from .paths import unwrap_images
 
 __version__ = "0.1.0"
 
@@ -29,3 +28,20 @@ __all__ = [
     "read_released_nnp",
     "unwrap_images",
 ]
+
+_HOME = {
+    "FieldCalculator": ".calculators.field",
+    "NNPCalculator": ".calculators.nnp",
+    "attach_field": ".calculators.schedule",
+    "unwrap_images": ".paths",
+}
+
+
+def __getattr__(name: str) -> Any:
+    if name not in __all__:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(import_module(_HOME.get(name, ".models"), __name__), name)
+
+
+def __dir__() -> list[str]:
+    return [*__all__, "__version__"]
