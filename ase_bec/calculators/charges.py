@@ -253,23 +253,13 @@ def as_charge_source(charges: Any) -> ChargeSource:
 
 
 def _loaded(path: str | PathLike[str]) -> ChargeSource:
-    """Load a saved model or, if it is none, released Born-charge weights."""
+    """Load a model from a file or by its bundled name."""
     from ase_bec import models
 
-    source: object
-    try:
-        source = models.load(path)
-    except ValueError as not_saved:
-        try:
-            source = models.read_released_bec(path)
-        except ValueError as not_released:
-            raise ValueError(
-                "`charges` must be a saved model or released Born-charge weights, "
-                f"got {path}: {not_saved}; {not_released}"
-            ) from not_released
+    source: object = models.load(path)
     if not isinstance(source, ChargeSource):
         raise ValueError(
-            f"`charges` must name a model of Born charges, got {type(source).__name__} in {path}"
+            f"`charges` must be a model of Born charges, got {type(source).__name__} from {path}"
         )
     return source
 

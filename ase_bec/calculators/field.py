@@ -41,8 +41,8 @@ class FieldCalculator(Calculator):
     Parameters
     ----------
     calculator : ASE calculator
-        Gives U and its forces. It may be shared between field calculators, also between threads
-        (which then take turns).
+        Gives U and its forces. Field calculators may share it, as they may share
+        `charges`; threads then take turns.
     charges : dict, array_like, str, path, ASE calculator or ChargeSource
         ``{"Li": 1, "P": 5, "O": -2}`` (numbers or (3, 3) tensors), a constant (natoms, 3, 3)
         array, a polarization model, its path or bundled name, or a calculator with
@@ -294,7 +294,8 @@ class FieldCalculator(Calculator):
         energy = energy or self._term.energy == "potential"
         kept = self._contribution
         if kept is None or (energy and kept.energy is None and self._term.energy != "none"):
-            kept = self._contribution = self._term.contribution(atoms, energy)
+            with exclusive(self.source):
+                kept = self._contribution = self._term.contribution(atoms, energy)
         return kept
 
     def _on_demand(self, name: str, atoms: Atoms) -> Array:
@@ -303,7 +304,8 @@ class FieldCalculator(Calculator):
         self._check(atoms)
         charges = self._source_charges(atoms)
         if name == "polarization":
-            value = self._term.polarization(atoms, charges)
+            with exclusive(self.source):
+                value = self._term.polarization(atoms, charges)
         else:
             value = self._term.born_charges(atoms, charges)
         self.atoms = atoms.copy()
@@ -311,7 +313,8 @@ class FieldCalculator(Calculator):
 
     def _source_charges(self, atoms: Atoms) -> Array:
         if self._born is None:
-            self._born = np.array(self.source.born_charges(atoms), dtype=float)
+            with exclusive(self.source):
+                self._born = np.array(self.source.born_charges(atoms), dtype=float)
         return self._born
 
     def _refuse(self, name: str) -> None:

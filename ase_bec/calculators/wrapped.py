@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import threading
+import weakref
 from collections.abc import Iterable, Mapping
 from typing import Any
-from weakref import WeakKeyDictionary
 
 import numpy as np
 from ase import Atoms
@@ -15,17 +15,21 @@ from ase.stress import full_3x3_to_voigt_6_stress
 FIELD_PARAMETERS = ("electric_field", "external_field", "efield")
 
 _guard = threading.Lock()
-_locks: WeakKeyDictionary[object, threading.RLock] = WeakKeyDictionary()
+_locks: dict[int, threading.RLock] = {}
 
 
-def exclusive(calculator: object) -> threading.RLock:
-    """Give the one lock of a calculator, so that threads sharing it take turns.
+def exclusive(shared: object) -> threading.RLock:
+    """Give the one lock of a calculator or charge source, so that threads sharing it take turns.
 
-    The lock is kept beside the calculator and not in it, because locks can be neither copied
-    nor pickled.
+    The lock is kept beside the object and not in it, because locks can be neither copied nor
+    pickled, and goes when the object goes.
     """
+    key = id(shared)
     with _guard:
-        return _locks.setdefault(calculator, threading.RLock())
+        if key not in _locks:
+            _locks[key] = threading.RLock()
+            weakref.finalize(shared, _locks.pop, key, None).atexit = False
+        return _locks[key]
 
 
 def is_calculator(value: object) -> bool:

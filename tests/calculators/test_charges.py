@@ -14,7 +14,6 @@ from field_examples import (
     skewed_alloy,
 )
 
-from ase_bec import models
 from ase_bec.calculators.charges import (
     ArrayCharges,
     CalculatorCharges,
@@ -83,38 +82,27 @@ def test_later_changes_of_the_array_given_have_no_effect():
     assert np.array_equal(source.born_charges(skewed_alloy()), kept)
 
 
-def no_model(path):
-    raise ValueError(f"{path} is no saved model")
+@pytest.fixture
+def released():
+    folder = Path(__file__).parents[2] / "../shared/data/shimizu_li3po4/models"
+    if not folder.is_dir():
+        pytest.skip(f"needs the released weights in {folder}")
+    return folder
 
 
-def no_weights(path):
-    raise ValueError(f"{path} holds no weights")
+def test_files_of_weights_are_loaded(released):
+    path = released / "lammps_rot_bec.nnp"
+    for given in (path, str(path)):
+        source = as_charge_source(given)
+        assert isinstance(source, ChargeSource)
+        assert not source.has_dipole
 
 
-def missing(path):
-    raise FileNotFoundError(f"no model {path}; bundled are: a, b")
-
-
-# Rows: models.load, models.read_released_bec, error, message.
-FILES = [
-    (missing, None, FileNotFoundError, "bundled are: a, b"),
-    (no_model, no_weights, ValueError, "z.nnp is no saved model; z.nnp holds no weights"),
-    (lambda path: object(), None, ValueError, "model of Born charges, got object in z.nnp"),
-]
-
-
-@pytest.mark.parametrize(("load", "released", "error", "message"), FILES)
-def test_bad_files(monkeypatch, load, released, error, message):
-    monkeypatch.setattr(models, "load", load, raising=False)
-    monkeypatch.setattr(models, "read_released_bec", released, raising=False)
-    with pytest.raises(error, match=message):
-        as_charge_source("z.nnp")
-
-
-def test_files_are_tried_as_models_and_as_released_weights(monkeypatch):
-    source = PairCharges(skewed_alloy(), neutral_charges())
-    monkeypatch.setattr(models, "load", lambda path: source, raising=False)
-    assert as_charge_source("model.pt") is source
-    monkeypatch.setattr(models, "load", no_model, raising=False)
-    monkeypatch.setattr(models, "read_released_bec", lambda path: source, raising=False)
-    assert as_charge_source(Path("z.nnp")) is source
+def test_files_without_born_charges_are_refused(released, tmp_path):
+    with pytest.raises(ValueError, match="must be a model of Born charges, got NeuralNetworkPot"):
+        as_charge_source(released / "lammps-force.nnp")
+    with pytest.raises(FileNotFoundError, match="bundled"):
+        as_charge_source("no-such-model")
+    (tmp_path / "notes.txt").write_text("Li 1, P 5, O -2")
+    with pytest.raises(ValueError, match=r"notes.txt"):
+        as_charge_source(tmp_path / "notes.txt")

@@ -12,6 +12,7 @@ from ase.mep import NEB
 from ase.optimize import BFGS, FIRE
 from field_examples import CountingEMT
 
+from ase_bec.calculators.charges import SpeciesCharges
 from ase_bec.calculators.field import FieldCalculator
 
 FIELD = (0.3, 0.0, 0.1)
@@ -118,6 +119,28 @@ def test_threads_take_turns_on_a_shared_base():
     neb.interpolate()
     neb.get_forces()
     assert base.overlaps == 0
+
+
+def test_threads_take_turns_on_shared_charges():
+    class Charges(SpeciesCharges):
+        inside = overlaps = 0
+        __hash__ = None
+
+        def field_forces(self, atoms, field):
+            self.inside += 1
+            self.overlaps += self.inside > 1
+            threading.Event().wait(0.02)
+            self.inside -= 1
+            return super().field_forces(atoms, field)
+
+    charges = Charges(CHARGES)
+    images = hop([EMT() for _ in range(5)])
+    for image in images:
+        image.calc = FieldCalculator(EMT(), charges, field=FIELD)
+    neb = NEB(images, method="improvedtangent", parallel=True)
+    neb.interpolate()
+    neb.get_forces()
+    assert charges.overlaps == 0
 
 
 def test_threads_share_one_calculator():
