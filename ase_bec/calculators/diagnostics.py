@@ -12,14 +12,14 @@ from numpy.typing import ArrayLike, NDArray
 
 from ase_bec.calculators.charges import as_charge_source
 from ase_bec.calculators.electric import field_vector
-from ase_bec.calculators.work import straight_line_work
+from ase_bec.calculators.work import TOLERANCE, straight_line_work
 from ase_bec.paths import lattice_shifts, require_same_atoms
 
 Array = NDArray[np.float64]
 
 
 def loop_work(
-    charges: Any, images: Sequence[Atoms], field: ArrayLike, tolerance: float = 1e-7
+    charges: Any, images: Sequence[Atoms], field: ArrayLike, tolerance: float = TOLERANCE
 ) -> float:
     """Work of the field round a closed path, W = ∮ Σ_aij E_i Z[a, i, j] dr_aj.
 

@@ -12,7 +12,7 @@ from ase.calculators.calculator import PropertyNotImplementedError
 from numpy.typing import NDArray
 
 from ase_bec.calculators.charges import ChargeSource
-from ase_bec.calculators.work import straight_line_work
+from ase_bec.calculators.work import TOLERANCE, straight_line_work
 
 Array = NDArray[np.float64]
 
@@ -56,6 +56,8 @@ class ElectricTerm:
         All of Z, or only Z_ii in the Cartesian axes.
     net_force : {"remove", "keep", "error"}
         What becomes of S.
+    work_tolerance : float
+        Of the work integral, in eV.
 
     Raises
     ------
@@ -69,11 +71,16 @@ class ElectricTerm:
     energy: str = "potential"
     components: str | None = None
     net_force: str = "remove"
+    work_tolerance: float = TOLERANCE
 
     def __post_init__(self) -> None:
         require_option("energy", self.energy, ("potential", "work", "none"))
         require_option("components", self.components, (None, "diagonal"))
         require_option("net_force", self.net_force, ("remove", "keep", "error"))
+        if isinstance(self.work_tolerance, bool) or not 0 < self.work_tolerance < np.inf:
+            raise ValueError(
+                f"`work_tolerance` must be a positive energy in eV, got {self.work_tolerance!r}"
+            )
         if self.reference is not None and not isinstance(self.reference, Atoms):
             raise TypeError(f"`reference` must be Atoms, got {type(self.reference).__name__}")
         if self.energy == "potential" and not self.source.has_dipole:
@@ -172,7 +179,7 @@ class ElectricTerm:
         if self.energy == "none":
             return None
         if self.energy == "work" and self.reference is not None:
-            return -straight_line_work(self.forces, self.reference, atoms)
+            return -straight_line_work(self.forces, self.reference, atoms, self.work_tolerance)
         energy = -float(self.field @ (self.source.dipole(atoms) - self._reference_dipole))
         if self.net_force == "remove":
             energy += float(net @ self._centre_displacement(atoms))

@@ -25,6 +25,7 @@ from ase_bec.calculators.electric import (
     sum_rule,
 )
 from ase_bec.calculators.properties import ENERGIES, ON_DEMAND, combined, offered, refusal
+from ase_bec.calculators.work import TOLERANCE
 from ase_bec.calculators.wrapped import WrappedCalculator, exclusive, refuse_applied_field
 
 Array = NDArray[np.float64]
@@ -68,6 +69,9 @@ class FieldCalculator(Calculator):
     stress : {"error", "zero-field"}
         In a non-zero field the stress depends on the branch of D: refuse it, or give the base
         calculator's.
+    work_tolerance : float
+        Of the work integral of ``energy="work"``, in eV; it is computed only when an energy is
+        asked for, from 9 or more evaluations of the charges.
 
     Raises
     ------
@@ -98,6 +102,7 @@ class FieldCalculator(Calculator):
         components: str | None = None,
         net_force: str = "remove",
         stress: str = "error",
+        work_tolerance: float = TOLERANCE,
     ) -> None:
         Calculator.__init__(self)
         self._base = WrappedCalculator(calculator)
@@ -113,6 +118,7 @@ class FieldCalculator(Calculator):
             energy=energy,
             components=components,
             net_force=net_force,
+            work_tolerance=work_tolerance,
         )
         self._contribution: Contribution | None = None
         self._born: Array | None = None

@@ -191,6 +191,7 @@ OPTIONS = [
     ({"components": "offdiagonal"}, ValueError, "`components` must be one of None, 'diagonal'"),
     ({"net_force": True}, ValueError, "`net_force` must be one of 'remove', 'keep', 'error'"),
     ({"stress": "keep"}, ValueError, "`stress` must be one of 'error', 'zero-field', got 'keep'"),
+    ({"work_tolerance": 0}, ValueError, "`work_tolerance` must be a positive energy in eV, got 0"),
     ({"energy": "work"}, ValueError, "`reference` must be the Atoms where the work integral"),
     ({"components": "diagonal"}, ValueError, '`energy` must be "work" or "none" with components'),
     ({"reference": np.zeros((8, 3))}, TypeError, "`reference` must be Atoms, got ndarray"),

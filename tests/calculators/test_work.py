@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+from ase import Atoms
 from ase.calculators.calculator import CalculationFailed, PropertyNotImplementedError
 from ase.calculators.emt import EMT
 from field_examples import (
@@ -26,10 +27,16 @@ def paths():
     return skewed_alloy(seed=7), skewed_alloy(seed=8, rattle=0.4)
 
 
+def exact_work(reference):
+    return {"energy": "work", "reference": reference, "work_tolerance": 1e-10}
+
+
 def test_work_energy_of_a_gradient_is_the_potential_difference():
     reference, atoms = paths()
     source = PairCharges(atoms, neutral_charges())
-    work = FieldCalculator(EMT(), source, field=FIELD, energy="work", reference=reference)
+    work = FieldCalculator(
+        EMT(), source, field=FIELD, energy="work", reference=reference, work_tolerance=1e-10
+    )
     potential = FieldCalculator(EMT(), source, field=FIELD, reference=reference)
     assert work.get_potential_energy(atoms) == pytest.approx(
         potential.get_potential_energy(atoms), abs=1e-9
@@ -50,7 +57,13 @@ def test_work_energy_agrees_with_adaptive_quadrature_where_there_is_curl():
     reference, atoms = paths()
     source = CurledCharges(atoms)
     calc = FieldCalculator(
-        NoForces(), source, field=FIELD, energy="work", reference=reference, net_force="keep"
+        NoForces(),
+        source,
+        field=FIELD,
+        energy="work",
+        reference=reference,
+        net_force="keep",
+        work_tolerance=1e-10,
     )
     displacement = atoms.positions - reference.positions
 
@@ -97,13 +110,45 @@ def test_work_is_integrated_only_when_an_energy_is_asked_for():
     assert calc.extras["field_energy"] == calc.get_potential_energy(atoms)
 
 
+def along_x(length, force):
+    """Work of a force along x on one atom from 0 to `length`, with what it took."""
+    start = Atoms("H", positions=[(0, 0, 0)])
+    end = Atoms("H", positions=[(length, 0, 0)])
+    calls = []
+
+    def forces(atoms):
+        calls.append(atoms.positions[0, 0])
+        return np.array([[force(calls[-1]), 0, 0]])
+
+    return lambda **options: straight_line_work(forces, start, end, **options), calls
+
+
+def test_quadrature_is_exact_for_polynomials():
+    work, calls = along_x(2.0, lambda x: 5 * x**4 - 3 * x**2 + x)
+    assert work() == pytest.approx(32 - 8 + 2, abs=1e-13)
+    assert len(calls) == 17
+    assert len(set(calls)) == 17
+
+
+@pytest.mark.parametrize("tolerance", [1e-2, 1e-3, 1e-4])
+def test_quadrature_keeps_its_tolerance_where_forces_have_kinks(tolerance):
+    counts = []
+    for kink in np.linspace(0.13, 1.87, 24):
+        work, calls = along_x(2.0, lambda x, kink=kink: abs(x - kink))
+        exact = (kink**2 + (2.0 - kink) ** 2) / 2
+        assert work(tolerance=tolerance) == pytest.approx(exact, abs=2 * tolerance)
+        counts.append(len(calls))
+        assert len(calls) == len(set(calls))
+    assert max(counts) <= 513
+
+
 def test_rough_charges_are_reported_as_not_converged():
     reference, atoms = paths()
 
     def steps(point):
         return np.sign(np.sin(1e4 * point.positions))
 
-    with pytest.raises(CalculationFailed, match="must converge to 1e-07 eV, got a change"):
+    with pytest.raises(CalculationFailed, match="must converge to 1e-05 eV, got a change"):
         straight_line_work(steps, reference, atoms)
 
 
