@@ -6,6 +6,7 @@ Used for inference on the CPU. The torch implementation of the same definition s
 
 from __future__ import annotations
 
+import hashlib
 import logging
 import os
 from collections.abc import Callable
@@ -27,8 +28,9 @@ from .neighbourhoods import Neighbourhoods
 HAS_NUMBA = find_spec("numba") is not None  # without it everything works, more slowly
 
 __all__ = ["CompiledDescriptor", "can_compile", "compiled_derivative", "compiled_features"]
+__all__ += ["forget_stale_kernels"]
 
-_announced = False
+_announced: set[Path] = set()  # patterns of the cache files that were looked for
 _SMALLEST_RANGE = 8  # centres that are worth a thread
 
 
@@ -121,12 +123,13 @@ def _backward(
 
 def _over_ranges(work: Callable[[int, int], None], n: int) -> None:
     """Run ``work(low, high)`` over all of range(n), on as many threads as torch uses."""
-    threads = min(torch.get_num_threads(), max(n // _SMALLEST_RANGE, 1))
+    available = torch.get_num_threads()
+    threads = min(available, max(n // _SMALLEST_RANGE, 1))
     if threads == 1:
         work(0, n)
         return
     edges = np.linspace(0, n, 4 * threads + 1).astype(int)  # several each, to balance the load
-    pool = _pool(threads, os.getpid())
+    pool = _pool(available, os.getpid())
     for result in [pool.submit(work, int(a), int(b)) for a, b in pairwise(edges)]:
         result.result()
 
@@ -139,13 +142,37 @@ def _pool(threads: int, process: int) -> ThreadPoolExecutor:
 
 def _announce_compilation(descriptor: CompiledDescriptor) -> None:
     """Say so before the first call compiles for some seconds; later runs load the cache."""
-    global _announced
-    if _announced:
+    kernel = descriptor.forward
+    cache = Path(kernel.stats.cache_path)  # type: ignore[attr-defined]
+    wanted = cache / f"*{kernel.__name__}*.nbi"
+    if wanted in _announced:
         return
-    _announced = True
-    cache = Path(descriptor.forward.stats.cache_path)  # type: ignore[attr-defined]
-    name = descriptor.forward.__name__
-    if not any(cache.glob(f"*{name}*.nbi")):
+    if not _announced:
+        forget_stale_kernels(cache)
+    _announced.add(wanted)
+    if not any(cache.glob(wanted.name)):
         logging.getLogger("ase_bec").warning(
-            "compiling the descriptor kernels for this machine (some 10 s, once; kept in %s)", cache
+            "compiling the kernels of a descriptor for this machine (some 10 s, once; kept in %s)",
+            cache,
         )
+
+
+def forget_stale_kernels(cache: Path) -> None:
+    """Empty the cache of kernels if any of their sources has changed.
+
+    Numba itself compares the file of a kernel, not those of the functions that it calls: after an
+    update, machine code of the older version could run.
+
+    Parameters
+    ----------
+    cache : Path
+        Folder where numba keeps them.
+    """
+    sources = [path.read_bytes() for path in sorted(Path(__file__).parent.glob("*.py"))]
+    digest = hashlib.sha256(b"".join(text for text in sources if b"import njit" in text))
+    stamp = cache / "kernels.sha256"
+    if stamp.is_file() and stamp.read_text() == digest.hexdigest():
+        return
+    for path in [*cache.glob("*.nbi"), *cache.glob("*.nbc")]:
+        path.unlink(missing_ok=True)
+    stamp.write_text(digest.hexdigest())
