@@ -119,8 +119,9 @@ def angular_power_coefficients(zeta: int, lam: float, degree: int) -> Array:
         Highest Legendre polynomial kept.
     """
     powers = [2.0 ** (1 - zeta) * comb(zeta, n) * lam**n for n in range(zeta + 1)]
+    coefficients = Polynomial(powers).convert(kind=Legendre).coef  # none for trailing zeros
     out = np.zeros(degree + 1)
-    out[: zeta + 1] = Polynomial(powers).convert(kind=Legendre).coef
+    out[: len(coefficients)] = coefficients
     return out
 
 

@@ -38,7 +38,7 @@ _LN2_HIGH, _LN2_LOW = 6.93145751953125e-1, 1.42860682030941723212e-6
 
 @njit(cache=True, nogil=True, fastmath={"contract"})
 def exponentials(x: Array, n: int, scratch: Array) -> None:
-    """Replace the first n entries of x (float64, <= 0) by exp(x), to 1e-16 relative.
+    """Replace the first n entries of x (float64, <= 0) by exp(x), to 3e-16 relative.
 
     A polynomial on |r| <= ln2/2 times a power of two: unlike calls of exp, loops that vectorise.
     """
@@ -90,19 +90,21 @@ def gather(
 ) -> int:
     """Neighbours of one centre within the cutoff, sorted by element; returns their number n.
 
+    A neighbour at NaN counts as one, so that it shows in the features.
+
     Fills ``pair[:n]`` (index of the pair), ``start`` (neighbours of element e are
     ``start[e]:start[e + 1]``) and the rows x, y, z (unit vector), r, f_c, f_c' of ``geometry``.
     """
     start[:] = 0
     squared = cutoff * cutoff
     for p in range(low, high):
-        if vectors[p, 0] ** 2 + vectors[p, 1] ** 2 + vectors[p, 2] ** 2 < squared:
+        if not vectors[p, 0] ** 2 + vectors[p, 1] ** 2 + vectors[p, 2] ** 2 >= squared:
             start[species[p] + 1] += 1
     for e in range(1, start.size):
         start[e] += start[e - 1]
     n = start[-1]
     for p in range(low, high):
-        if vectors[p, 0] ** 2 + vectors[p, 1] ** 2 + vectors[p, 2] ** 2 < squared:
+        if not vectors[p, 0] ** 2 + vectors[p, 1] ** 2 + vectors[p, 2] ** 2 >= squared:
             pair[start[species[p]]] = p
             start[species[p]] += 1
     for e in range(start.size - 1, 0, -1):

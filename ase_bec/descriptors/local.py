@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from functools import lru_cache
+from math import isfinite
+from typing import Any
 
 from torch import Tensor, nn
 
@@ -38,6 +40,10 @@ class LocalDescriptor(nn.Module):
         self.cutoff = float(cutoff)
         self.n_pairs = len(element_pairs(n_elements))
 
+    def __getstate__(self) -> dict[str, Any]:
+        """Without the kernels: a copy in another process takes those that are compiled there."""
+        return {key: value for key, value in self.__dict__.items() if key != "_kernels"}
+
     def triplets(self, nb: Neighbourhoods, rows: Rows, kind: str, compiled: bool) -> Tensor:
         """Explicit sums over pairs of neighbours, (n, n_pairs, F)."""
         if not rows:
@@ -67,6 +73,8 @@ def function_table(
     for row in table:
         if len(row) != width:
             raise ValueError(f"`{name}` must have rows of {width} numbers, got {row}")
+        if not all(isfinite(value) for value in row):
+            raise ValueError(f"`{name}` must have finite numbers, got {row}")
         if row[0] < 0:
             raise ValueError(f"`{name}` must have η >= 0, got {row[0]}")
         if exponent >= 0 and row[exponent] < 1:

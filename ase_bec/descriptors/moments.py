@@ -27,7 +27,7 @@ class Shell(NamedTuple):
     Attributes
     ----------
     distance : Tensor, (n, K)
-        r_ij in Å; masked entries lie at the cutoff.
+        r_ij in Å; masked entries, and those beyond the cutoff, lie at the cutoff.
     unit : Tensor, (n, K, 3)
         Unit vectors from centre to neighbour.
     cutoff : Tensor, (n, K)
@@ -45,16 +45,14 @@ class Shell(NamedTuple):
 def make_shell(nb: Neighbourhoods, n_elements: int, cutoff: float) -> Shell:
     """Padded geometry of neighbourhoods (all pairs, those beyond the cutoff with weight zero)."""
     index, mask = pad(nb)
-    if not len(nb.vectors):  # nothing to point at: one pair at the cutoff
-        nb = nb._replace(
-            vectors=nb.vectors.new_tensor([[0.0, 0.0, cutoff]]),
-            neighbour_species=nb.species.new_zeros(1),
-        )
-    outside = nb.vectors.new_tensor([0.0, 0.0, cutoff])
-    vectors = torch.where(mask[..., None], nb.vectors[index], outside)  # [i, j, 3]
+    # Pairs beyond the cutoff are moved onto it, where no radial function can overflow.
+    edge = nb.vectors.new_tensor([[0.0, 0.0, cutoff]])
+    beyond = nb.vectors.detach().norm(dim=-1, keepdim=True) >= cutoff
+    vectors = torch.cat([torch.where(beyond, edge, nb.vectors), edge])[index]  # [i, j, 3]
+    species = torch.cat([nb.neighbour_species, nb.neighbour_species.new_zeros(1)])[index]
     distance = vectors.norm(dim=-1)
     weight = cosine_cutoff(distance, cutoff) * mask
-    element = torch.nn.functional.one_hot(nb.neighbour_species[index], n_elements)
+    element = torch.nn.functional.one_hot(species, n_elements)
     return Shell(distance, vectors / distance[..., None], weight, element.to(distance.dtype))
 
 
@@ -74,11 +72,10 @@ def moments(shell: Shell, weights: Tensor, degree: int) -> Tensor:
     -------
     Tensor, (n, n_elements, C, (degree + 1)^2)
     """
-    n, width, channels = weights.shape
     by_element = shell.element[..., :, None] * weights[..., None, :]  # [i, j, e, c]
     y = harmonics(shell.unit, degree)  # [i, j, lm]
-    a = by_element.reshape(n, width, -1).transpose(1, 2) @ y
-    return a.reshape(n, -1, channels, y.shape[-1])
+    a = by_element.flatten(2).transpose(1, 2) @ y  # [i, ec, lm]
+    return a.reshape(len(a), *by_element.shape[2:], y.shape[-1])
 
 
 def by_degree(coefficients: Tensor) -> Tensor:

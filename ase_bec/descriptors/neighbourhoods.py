@@ -59,11 +59,12 @@ def neighbourhoods(
 def pad(nb: Neighbourhoods) -> tuple[Tensor, Tensor]:
     """Index (n, K) of each centre's pairs, K the largest count, and its mask.
 
-    Masked entries point at pair 0; K is at least 1, so that an isolated atom needs no branch.
+    Masked entries point one past the last pair; K is at least 1, so that an isolated atom needs no
+    branch.
     """
     counts = nb.first[1:] - nb.first[:-1]
     width = max(int(counts.max()) if len(counts) else 0, 1)
     column = torch.arange(width, device=counts.device)
     mask = column < counts[:, None]
-    index = torch.where(mask, nb.first[:-1, None] + column, 0)
+    index = torch.where(mask, nb.first[:-1, None] + column, nb.first[-1])
     return index, mask

@@ -51,8 +51,13 @@ class MinMaxScaling(nn.Module):
         return features * factor[species] - offset[species]
 
     def outside(self, features: Tensor, species: Tensor, tolerance: float = 0.01) -> Tensor:
-        """Centres (n,) bool with a feature out of range by more than a part of its width."""
-        margin = tolerance * (self.high - self.low)
+        """Centres (n,) bool with a feature out of range by more than a part of its width.
+
+        A feature that never varied has no width; it may differ by rounding.
+        """
+        width = self.high - self.low
+        rounding = torch.finfo(features.dtype).eps ** 0.5 * (1 + self.high.abs())
+        margin = torch.where(width > 0, tolerance * width, rounding)
         below = features < (self.low - margin)[species]
         above = features > (self.high + margin)[species]
         return (below | above).any(dim=1)

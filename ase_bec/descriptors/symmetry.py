@@ -93,13 +93,12 @@ class SymmetryFunctions(LocalDescriptor):
 
     def forward(self, nb: Neighbourhoods) -> Tensor:
         """Features (n, n_features) of n centres."""
-        n = len(nb.species)
         compiled = can_compile(nb, self.training)
         g2, fast = self._from_moments_compiled(nb) if compiled else self._from_moments(nb)
         slow = self.triplets(nb, self.explicit, "G5", compiled)
         g5 = torch.cat([fast, slow], dim=2)[:, :, self.g5_position]
         g4 = self.triplets(nb, self.g4, "G4", compiled)
-        return torch.cat([g2, g5.reshape(n, -1), g4.reshape(n, -1)], dim=1)
+        return torch.cat([g2, g5.flatten(1), g4.flatten(1)], dim=1)
 
     def _from_moments(self, nb: Neighbourhoods) -> tuple[Tensor, Tensor]:
         """G2 (n, n_elements * F) and G5 (n, n_pairs, F) with the exponents that moments carry."""
@@ -112,7 +111,7 @@ class SymmetryFunctions(LocalDescriptor):
     def _from_moments_compiled(self, nb: Neighbourhoods) -> tuple[Tensor, Tensor]:
         found = compiled_features(nb, self._kernels)
         n_radial = len(self.g2) * self.n_elements
-        return found[:, :n_radial], found[:, n_radial:].reshape(len(found), self.n_pairs, -1)
+        return found[:, :n_radial], torch.unflatten(found[:, n_radial:], 1, (self.n_pairs, -1))
 
     @cached_property
     def _kernels(self) -> CompiledDescriptor:

@@ -88,7 +88,7 @@ def triplet_features(
     """
     _check_functions(functions, kind)
     functions = functions.to(vectors)
-    inside = torch.linalg.vector_norm(vectors.detach(), dim=1) < cutoff
+    inside = ~(torch.linalg.vector_norm(vectors.detach(), dim=1) >= cutoff)  # NaN stays
     vectors, species = vectors[inside], neighbour_species[inside]
     before = torch.cat([first.new_zeros(1), inside.cumsum(0)])  # pairs kept before each
     first = before[first]

@@ -85,7 +85,7 @@ class VectorFunctions(LocalDescriptor):
         v1, fast = self._from_moments_compiled(nb) if compiled else self._from_moments(nb)
         slow = self.triplets(nb, self.explicit, "V2", compiled)
         v2 = torch.cat([fast, slow], dim=2)[:, :, self.v2_position]
-        return torch.cat([v1, v2.reshape(len(nb.species), -1)], dim=1)
+        return torch.cat([v1, v2.flatten(1)], dim=1)
 
     def weighted_derivative(self, nb: Neighbourhoods, weights: Tensor) -> Tensor:
         """∂/∂vectors (e, 3) of Σ_i weights_i · features_i, the weights (n, n_features) fixed."""
@@ -107,7 +107,7 @@ class VectorFunctions(LocalDescriptor):
     def _from_moments_compiled(self, nb: Neighbourhoods) -> tuple[Tensor, Tensor]:
         found = compiled_features(nb, self._kernels)
         n_radial = len(self.v1) * self.n_elements
-        return found[:, :n_radial], found[:, n_radial:].reshape(len(found), self.n_pairs, -1)
+        return found[:, :n_radial], torch.unflatten(found[:, n_radial:], 1, (self.n_pairs, -1))
 
     @cached_property
     def _kernels(self) -> CompiledDescriptor:
