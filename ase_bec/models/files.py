@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import os
-import tempfile
+import re
 import zipfile
 from os import PathLike
 from pathlib import Path
+from pickle import UnpicklingError
 from typing import TYPE_CHECKING, Any
+from uuid import uuid4
 
 import torch
 
@@ -36,8 +38,12 @@ def save(model: NeuralNetworkPotential, path: str | PathLike[str]) -> None:
     ------
     FileNotFoundError
         If the folder does not exist.
+    ValueError
+        If the path is a folder, or the metadata could not be read again.
     """
     path = Path(path)
+    if path.is_dir():
+        raise ValueError(f"`path` must be a file, got the folder {path}")
     if not path.parent.is_dir():
         raise FileNotFoundError(f"`path` must lie in an existing folder, got {path}")
     content = {
@@ -48,16 +54,28 @@ def save(model: NeuralNetworkPotential, path: str | PathLike[str]) -> None:
         "state": model.state_dict(),
         "metadata": model.metadata,
     }
-    handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+    unfinished = path.with_name(f".{path.name}.{uuid4().hex}")
     try:
-        with os.fdopen(handle, "wb") as file:
+        with unfinished.open("xb") as file:
             torch.save(content, file)
             file.flush()
             os.fsync(file.fileno())
-        os.replace(name, path)
-    except BaseException:
-        os.unlink(name)
-        raise
+        _check_plain(unfinished)
+        unfinished.replace(path)
+    finally:
+        unfinished.unlink(missing_ok=True)
+
+
+def _check_plain(path: Path) -> None:
+    """Refuse a file that only executing code could read."""
+    try:
+        torch.load(path, weights_only=True)
+    except UnpicklingError as error:
+        reason = re.sub(r"\x1b\[\d*m", "", str(error))  # torch prints in bold
+        raise ValueError(
+            "`metadata` must hold numbers, texts, tensors, and lists and dicts of them, got "
+            f"something else: {reason}"
+        ) from error
 
 
 def load(name_or_path: str | PathLike[str]) -> NeuralNetworkPotential | ReleasedBornCharges:
@@ -103,18 +121,19 @@ def _load_saved(path: Path) -> NeuralNetworkPotential:
         ) from error
     if not isinstance(content, dict) or content.get("format") != FORMAT:
         raise ValueError(f"`{path}` must be a file written by model.save, got another torch file")
-    if content["version"] > VERSION:
+    version, kind = content.get("version"), content.get("kind")
+    if not isinstance(version, int) or version > VERSION:
         raise ValueError(
-            f"`{path}` must have a format version of at most {VERSION}, got {content['version']}: "
+            f"`{path}` must have a format version of at most {VERSION}, got {version}: "
             "update ase_bec"
         )
-    if content["kind"] not in _CLASSES:
-        raise ValueError(f"`{path}` must hold one of {sorted(_CLASSES)}, got {content['kind']!r}")
+    if kind not in _CLASSES:
+        raise ValueError(f"`{path}` must hold one of {sorted(_CLASSES)}, got {kind!r}")
     try:
-        model = _CLASSES[content["kind"]](**content["config"], metadata=content["metadata"])
+        model = _CLASSES[kind](**content["config"], metadata=content["metadata"])
         dtypes = {value.dtype for value in content["state"].values()}
         model.to(dtypes.pop() if len(dtypes) == 1 else torch.float64)
         model.load_state_dict(content["state"])
-    except (KeyError, TypeError, RuntimeError, AttributeError) as error:
+    except (KeyError, TypeError, ValueError, RuntimeError, AttributeError) as error:
         raise ValueError(f"`{path}` must be a consistent model file, got: {error}") from error
     return model.eval()

@@ -58,20 +58,24 @@ def read_released_nnp(
     ValueError
         If it is not such a file, is truncated, or holds Born-charge weights.
     """
+    symbols = _three(elements)
     content = parse_released(Path(path), angular_columns=4)
     if content.is_born:
         raise ValueError(f"`{path}` must hold a potential, got Born-charge weights")
     low = torch.tensor(np.array(content.low))
     high = torch.tensor(np.array(content.high))
-    model = NeuralNetworkPotential(
-        elements,
-        content.cutoff,
-        g2=content.radial.tolist(),
-        g5=content.angular[:, [0, 2, 3]].tolist(),
-        hidden=content.hidden,
-        scaling=(low, high),
-        metadata={"source": "released weights of Shimizu et al., arXiv:2305.19546"},
-    )
+    try:
+        model = NeuralNetworkPotential(
+            symbols,
+            content.cutoff,
+            g2=content.radial.tolist(),
+            g5=content.angular[:, [0, 2, 3]].tolist(),
+            hidden=content.hidden,
+            scaling=(low, high),
+            metadata={"source": "released weights of Shimizu et al., arXiv:2305.19546"},
+        )
+    except ValueError as error:
+        raise _unusable(path, error) from error
     for network, layers in zip(model.networks.networks, content.layers, strict=True):
         for linear, (weight, bias) in zip(_linears(network), layers, strict=True):
             linear.weight.data = torch.tensor(weight)
@@ -86,10 +90,25 @@ def read_released_bec(
 
     Parameters and errors as for :func:`read_released_nnp`.
     """
+    symbols = _three(elements)
     content = parse_released(Path(path), angular_columns=4)
     if not content.is_born:
         raise ValueError(f"`{path}` must hold Born-charge weights, got a potential")
-    return ReleasedBornCharges(content, elements)
+    try:
+        return ReleasedBornCharges(content, symbols)
+    except ValueError as error:
+        raise _unusable(path, error) from error
+
+
+def _three(elements: Sequence[str]) -> tuple[str, ...]:
+    symbols = check_elements(elements)
+    if len(symbols) != 3:
+        raise ValueError(f"`elements` must name a, b and c of the file, got {list(symbols)}")
+    return symbols
+
+
+def _unusable(path: str | PathLike[str], error: ValueError) -> ValueError:
+    return ValueError(f"`{path}` must hold usable functions, got damaged ones: {error}")
 
 
 def _linears(network: torch.nn.Module) -> list[torch.nn.Linear]:

@@ -63,6 +63,8 @@ def parse_released(path: Path, angular_columns: int) -> ReleasedFile:
         text = path.read_text(encoding="ascii")
     except UnicodeDecodeError as error:
         raise ValueError(f"`{path}` must be a text file of released weights") from error
+    if not text.endswith("\n"):
+        raise ValueError(f"`{path}` must end with a whole line: the file is empty or truncated")
     reader = _Sections(path, text)
     letters = "abc"
     pairs = ["aa", "ab", "ac", "bb", "bc", "cc"]
@@ -73,14 +75,13 @@ def parse_released(path: Path, angular_columns: int) -> ReleasedFile:
     low: list[Array] = []
     high: list[Array] = []
     layers = []
-    hidden = tuple(int(reader.value(f"node_h{k}_a")) for k in (1, 2))
+    hidden = tuple(reader.count(f"node_h{k}_a") for k in (1, 2))
     for i in letters:
-        for bound, out in (("min", low), ("max", high)):
-            parts = [
-                reader.numbered(f"{name.format(i)}_{bound}", size)
-                for name, size in zip(names, sizes, strict=True)
-            ]
-            out.append(np.concatenate(parts))
+        ranges = [
+            reader.range(name.format(i), size) for name, size in zip(names, sizes, strict=True)
+        ]
+        low.append(np.concatenate([smallest for smallest, _ in ranges]))
+        high.append(np.concatenate([largest for _, largest in ranges]))
         layers.append(_layers(reader, i, (sum(sizes), *hidden, 1)))
     return ReleasedFile(
         "eforce_z" in text,
@@ -119,6 +120,8 @@ class _Sections:
                 continue
             if re.match(r"[A-Za-z#]", words[0]):
                 name = words[0]
+                if name in self.blocks and not name.startswith("#"):
+                    raise ValueError(f"`{path}` must have one section {name}, got two")
                 self.blocks[name] = [words[1:]] if len(words) > 1 else []
             elif name:
                 self.blocks[name].append(words)
@@ -127,6 +130,13 @@ class _Sections:
         """The number on the line of a name."""
         return float(self.section(name, 1, 1)[0, 0])
 
+    def count(self, name: str) -> int:
+        """The positive whole number on the line of a name."""
+        value = self.value(name)
+        if value < 1 or not value.is_integer():
+            raise ValueError(f"`{self.path}` must have a positive number in {name}, got {value}")
+        return int(value)
+
     def section(self, name: str, columns: int, rows: int | None = None) -> Array:
         """The numbers under a name, (rows, columns)."""
         if name not in self.blocks:
@@ -134,18 +144,17 @@ class _Sections:
                 f"`{self.path}` must have a section {name}, got none: the file is truncated or of "
                 "another kind"
             )
-        try:
-            numbers = np.array(
-                [[float(word) for word in row] for row in self.blocks[name]], ndmin=2
+        lines = self.blocks[name]
+        expected = len(lines) if rows is None else rows
+        if len(lines) != expected or any(len(line) != columns for line in lines) or not lines:
+            raise ValueError(
+                f"`{self.path}` must have {max(expected, 1)} lines of {columns} numbers in {name}, "
+                f"got {len(lines)} lines: the file is truncated or damaged"
             )
+        try:
+            numbers = np.array([[float(word) for word in line] for line in lines])
         except ValueError as error:
             raise ValueError(f"`{self.path}` must hold numbers in {name}: {error}") from error
-        expected = (len(numbers) if rows is None else rows, columns)
-        if numbers.shape != expected or not len(numbers):
-            raise ValueError(
-                f"`{self.path}` must have {expected} numbers in {name}, got {numbers.shape}: the "
-                "file is truncated or damaged"
-            )
         if not np.isfinite(numbers).all():
             raise ValueError(f"`{self.path}` must hold finite numbers in {name}")
         return numbers
@@ -156,6 +165,13 @@ class _Sections:
         if np.any(found[:, 0] != np.arange(rows)):
             raise ValueError(f"`{self.path}` must number the lines of {name} from 0 on")
         return found[:, 1]
+
+    def range(self, name: str, rows: int) -> tuple[Array, Array]:
+        """Smallest and largest values of functions."""
+        low, high = (self.numbered(f"{name}_{bound}", rows) for bound in ("min", "max"))
+        if np.any(low >= high):
+            raise ValueError(f"`{self.path}` must have smaller numbers in {name}_min than in _max")
+        return low, high
 
     def common(self, names: list[str], columns: int) -> Array:
         """The one table that all these sections hold."""

@@ -15,7 +15,7 @@ def check_elements(elements: Sequence[str]) -> tuple[str, ...]:
     """Elements of a model: known symbols, each once."""
     if isinstance(elements, str):
         raise ValueError(f"`elements` must be a sequence of symbols, got the string {elements!r}")
-    symbols = tuple(elements)
+    symbols = tuple(str(symbol) for symbol in elements)  # numpy's strings, too
     unknown = [s for s in symbols if s not in atomic_numbers or s == "X"]
     if unknown or not symbols or len(set(symbols)) != len(symbols):
         raise ValueError(f"`elements` must be different chemical symbols, got {list(symbols)}")
