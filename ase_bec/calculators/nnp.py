@@ -60,7 +60,7 @@ class NNPCalculator(Calculator):
         After a calculation: ``outside``, the number of atoms whose environment lies outside the
         range that the model was scaled for (a warning says so once); ``neighbour_builds``; for a
         committee ``energy_spread`` (eV), ``energies_spread`` (natoms,) and ``forces_spread``
-        (natoms, 3), standard deviations over the members.
+        (natoms, 3), sample standard deviations over the members.
 
     Raises
     ------
@@ -78,7 +78,7 @@ class NNPCalculator(Calculator):
 
     def __init__(
         self,
-        model: Potential | Sequence[Potential],
+        model: Potential | list[Potential] | tuple[Potential, ...],
         device: str | torch.device | None = None,
         dtype: torch.dtype | str | None = None,
         skin: float = 0.5,
@@ -86,7 +86,7 @@ class NNPCalculator(Calculator):
         super().__init__()  # type: ignore[no-untyped-call]
         self.device = _device(device)
         self.dtype = _dtype(dtype)
-        members = [model] if isinstance(model, NeuralNetworkPotential | str | Path) else list(model)
+        members = list(model) if isinstance(model, list | tuple) else [model]
         if not members:
             raise ValueError("`model` must be a model or a list of models, got an empty list")
         self.models = [self._prepared(member) for member in members]
@@ -99,7 +99,10 @@ class NNPCalculator(Calculator):
     def _prepared(self, model: Potential) -> NeuralNetworkPotential:
         found = load(model) if isinstance(model, str | Path) else model
         if not isinstance(found, NeuralNetworkPotential):
-            raise TypeError(f"`model` must be a potential, got {type(found).__name__}: {model}")
+            raise TypeError(
+                "`model` must be a NeuralNetworkPotential, its file or name, or a list of them, "
+                f"got {type(found).__name__}"
+            )
         # A copy of its own: moving or training the caller's model must not change results.
         copy = NeuralNetworkPotential(**found.config(), metadata=found.metadata)
         copy.load_state_dict(found.state_dict())
@@ -122,7 +125,7 @@ class NNPCalculator(Calculator):
         """Compute everything for a structure."""
         super().calculate(atoms, properties, system_changes)  # type: ignore[no-untyped-call]
         structure: Atoms = self.atoms  # type: ignore[assignment]
-        self.results = {}
+        self.results, self.extras = {}, {}
         if "stress" in properties and not structure.pbc.all():
             raise PropertyNotImplementedError(
                 "`stress` needs a cell that is periodic in all directions, got pbc "
@@ -198,7 +201,7 @@ def _dtype(dtype: torch.dtype | str | None) -> torch.dtype:
 def _device(device: str | torch.device | None) -> torch.device:
     try:
         found = torch.device("cpu" if device is None else device)
-        torch.zeros(1, device=found)
+        torch.zeros(1, device=found).cpu()
     except (RuntimeError, AssertionError, NotImplementedError) as error:
         reason = str(error).splitlines()[0]
         raise ValueError(
