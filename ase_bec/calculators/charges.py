@@ -166,8 +166,8 @@ class ArrayCharges(ConstantCharges):
 class CalculatorCharges:
     """Born charges of any ASE calculator that has ``born_effective_charges``.
 
-    They are a function of the positions without a dipole: an energy needs a path (PHYSICS: work)
-    or is refused.
+    They are a function of the positions without a dipole: an energy is the work along a path from
+    a reference, or is refused.
 
     Raises
     ------
