@@ -21,7 +21,6 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
-from torch.autograd.function import once_differentiable
 
 from .neighbourhoods import Neighbourhoods
 
@@ -90,14 +89,31 @@ class _Compiled(torch.autograd.Function):
         out = np.zeros((n, *d.shape), v.dtype)
         kept = () if d.moments is None else (np.zeros((n, *d.moments), v.dtype),)
         _over_ranges(lambda low, high: d.forward(v, s, f, low, high, d.tables, *kept, out), n)
-        ctx.saved = (v, s, f, kept, d)
+        ctx.save_for_backward(vectors)
+        ctx.inputs = (d, v, s, f, kept)
         return torch.from_numpy(out)
 
     @staticmethod
-    @once_differentiable
     def backward(ctx: Any, d_out: Tensor) -> tuple[Tensor, None, None, None]:
-        v, s, f, kept, d = ctx.saved
-        return torch.from_numpy(_backward(d, v, s, f, kept, d_out)), None, None, None
+        (vectors,) = ctx.saved_tensors
+        slope: Tensor = _Gradient.apply(d_out, vectors, ctx.inputs)  # type: ignore[no-untyped-call]
+        return slope, None, None, None
+
+
+class _Gradient(torch.autograd.Function):
+    """The derivative, which has none: a second one must fail, not vanish."""
+
+    @staticmethod
+    def forward(ctx: Any, d_out: Tensor, vectors: Tensor, inputs: tuple[Any, ...]) -> Tensor:
+        d, v, s, f, kept = inputs
+        return torch.from_numpy(_backward(d, v, s, f, kept, d_out))
+
+    @staticmethod
+    def backward(ctx: Any, d_slope: Tensor) -> None:
+        raise RuntimeError(
+            "compiled descriptors have first derivatives only, got a request for a second one: "
+            "switch the model to training with .train()"
+        )
 
 
 def _arrays(*tensors: Tensor) -> tuple[NDArray[Any], ...]:
@@ -169,7 +185,7 @@ def forget_stale_kernels(cache: Path) -> None:
         Folder where numba keeps them.
     """
     sources = [path.read_bytes() for path in sorted(Path(__file__).parent.glob("*.py"))]
-    digest = hashlib.sha256(b"".join(text for text in sources if b"import njit" in text))
+    digest = hashlib.sha256(b"".join(text for text in sources if b"\nfrom numba import" in text))
     stamp = cache / "kernels.sha256"
     if stamp.is_file() and stamp.read_text() == digest.hexdigest():
         return

@@ -150,7 +150,8 @@ def _features(
     j, k = _neighbour_pairs(centre, first)
     if kind == "G4":
         apart = torch.linalg.vector_norm(vectors.detach()[j] - vectors.detach()[k], dim=1)
-        j, k = j[apart < cutoff], k[apart < cutoff]
+        near = ~(apart >= cutoff)  # NaN stays
+        j, k = j[near], k[near]
 
     values = _angular_part(vectors, j, k, functions, kind)
     values = values * _radial_part(vectors, j, k, cutoff, functions, kind)  # [jk, f]

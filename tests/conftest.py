@@ -1,0 +1,25 @@
+"""What all tests share."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+import torch
+
+from ase_bec.descriptors.compiled import HAS_NUMBA, forget_stale_kernels
+
+
+def pytest_sessionstart() -> None:
+    """Tests of single kernels must not run machine code of older sources either."""
+    if HAS_NUMBA:
+        from ase_bec.descriptors.kernels_symmetry import symmetry_forward
+
+        forget_stale_kernels(Path(symmetry_forward.stats.cache_path))
+
+
+@pytest.fixture
+def two_threads() -> Iterator[None]:
+    before = torch.get_num_threads()
+    torch.set_num_threads(2)
+    yield
+    torch.set_num_threads(before)
