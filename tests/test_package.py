@@ -16,6 +16,7 @@ PACKAGE = ROOT / "ase_bec"
 LAYERS = (
     {"system", "cutoffs", "neighbours", "paths"},
     {"descriptors", "networks", "derivatives"},
+    {"data"},
     {"models"},
     {"calculators"},
     {"workflows"},
