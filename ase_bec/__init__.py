@@ -12,15 +12,27 @@ if TYPE_CHECKING:
     from .calculators.field import FieldCalculator
     from .calculators.nnp import NNPCalculator
     from .calculators.schedule import attach_field
-    from .models import NeuralNetworkPotential, bundled, load, read_released_bec, read_released_nnp
+    from .models import (
+        EquivariantNetwork,
+        NeuralNetworkPotential,
+        PolarizationModel,
+        VAFNetwork,
+        bundled,
+        load,
+        read_released_bec,
+        read_released_nnp,
+    )
     from .paths import unwrap_images
 
 __version__ = "0.1.0"
 
 __all__ = [
+    "EquivariantNetwork",
     "FieldCalculator",
     "NNPCalculator",
     "NeuralNetworkPotential",
+    "PolarizationModel",
+    "VAFNetwork",
     "attach_field",
     "bundled",
     "load",

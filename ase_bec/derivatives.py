@@ -13,6 +13,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
+from .descriptors.compiled import can_compile
 from .descriptors.neighbourhoods import Neighbourhoods, neighbourhoods
 from .system import System
 
@@ -39,7 +40,7 @@ def differentiate(
     system: System,
     species: Tensor,
     vectors: Tensor,
-    chunk: int = 256,
+    chunk: int | None = None,
 ) -> LocalSum:
     """Local terms of all centres and the derivative of their sum by every pair vector.
 
@@ -53,8 +54,8 @@ def differentiate(
         Element index of each atom.
     vectors : Tensor, (E, 3)
         Its pair vectors in Å.
-    chunk : int
-        Centres at a time.
+    chunk : int, optional
+        Centres at a time; by default so many that memory stays bounded.
     """
     values, slopes = [], []
     for nb in chunks(system, species, vectors, chunk):
@@ -67,9 +68,11 @@ def differentiate(
 
 
 def chunks(
-    system: System, species: Tensor, vectors: Tensor, chunk: int
+    system: System, species: Tensor, vectors: Tensor, chunk: int | None = None
 ) -> Iterator[Neighbourhoods]:
     """Neighbourhoods of all atoms, ``chunk`` centres at a time, in order."""
+    if chunk is None:
+        chunk = 256 if can_compile(vectors, training=False) else 64
     for start in range(0, system.n_atoms, chunk):
         stop = min(start + chunk, system.n_atoms)
         pairs = slice(int(system.first[start]), int(system.first[stop]))

@@ -16,7 +16,6 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from ..derivatives import differentiate, on_atoms, strain_derivative
-from ..descriptors.compiled import can_compile
 from ..descriptors.neighbourhoods import Neighbourhoods
 from ..models import NeuralNetworkPotential, load
 from ..models.species import species_of
@@ -165,9 +164,7 @@ class NNPCalculator(Calculator):
             outside.append(model.scaling.outside(features.detach(), nb.species))
             return model.from_features(features, nb.species)
 
-        compiled = can_compile(Neighbourhoods(species, species, vectors, species), False)
-        chunk = 256 if compiled else 64
-        found = differentiate(terms, system, species, vectors, chunk)
+        found = differentiate(terms, system, species, vectors)
         return _Result(
             found.values,
             -on_atoms(system, found.pair_derivatives),

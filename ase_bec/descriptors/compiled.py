@@ -55,10 +55,10 @@ class CompiledDescriptor(NamedTuple):
     moments: tuple[int, ...] | None
 
 
-def can_compile(nb: Neighbourhoods, training: bool) -> bool:
+def can_compile(vectors: Tensor, training: bool) -> bool:
     """Whether the compiled path serves: numba, CPU, no second derivative wanted."""
-    known = nb.vectors.dtype in (torch.float32, torch.float64)
-    return HAS_NUMBA and nb.vectors.device.type == "cpu" and known and not training
+    known = vectors.dtype in (torch.float32, torch.float64)
+    return HAS_NUMBA and vectors.device.type == "cpu" and known and not training
 
 
 def compiled_features(nb: Neighbourhoods, descriptor: CompiledDescriptor) -> Tensor:

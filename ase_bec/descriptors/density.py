@@ -45,7 +45,12 @@ class NeighbourDensity(LocalDescriptor):
     """
 
     def __init__(
-        self, n_elements: int, cutoff: float, radial: int = 10, degree: int = 3, closest: float = 1.0
+        self,
+        n_elements: int,
+        cutoff: float,
+        radial: int = 10,
+        degree: int = 3,
+        closest: float = 1.0,
     ) -> None:
         super().__init__(n_elements, cutoff)
         if radial < 2:
@@ -70,7 +75,7 @@ class NeighbourDensity(LocalDescriptor):
 
     def forward(self, nb: Neighbourhoods) -> Tensor:
         """Expansion A (n, n_elements, radial, (degree + 1)²) of n centres."""
-        if can_compile(nb, self.training):
+        if can_compile(nb.vectors, self.training):
             return compiled_features(nb, self._kernels)
         shell = make_shell(nb, self.n_elements, self.cutoff)
         table = torch.as_tensor(self.gaussians, dtype=nb.vectors.dtype, device=nb.vectors.device)

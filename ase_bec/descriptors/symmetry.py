@@ -93,7 +93,7 @@ class SymmetryFunctions(LocalDescriptor):
 
     def forward(self, nb: Neighbourhoods) -> Tensor:
         """Features (n, n_features) of n centres."""
-        compiled = can_compile(nb, self.training)
+        compiled = can_compile(nb.vectors, self.training)
         g2, fast = self._from_moments_compiled(nb) if compiled else self._from_moments(nb)
         slow = self.triplets(nb, self.explicit, "G5", compiled)
         g5 = torch.cat([fast, slow], dim=2)[:, :, self.g5_position]

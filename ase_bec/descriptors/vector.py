@@ -81,7 +81,7 @@ class VectorFunctions(LocalDescriptor):
 
     def forward(self, nb: Neighbourhoods) -> Tensor:
         """Features (n, n_features) of n centres."""
-        compiled = can_compile(nb, self.training)
+        compiled = can_compile(nb.vectors, self.training)
         v1, fast = self._from_moments_compiled(nb) if compiled else self._from_moments(nb)
         slow = self.triplets(nb, self.explicit, "V2", compiled)
         v2 = torch.cat([fast, slow], dim=2)[:, :, self.v2_position]
@@ -89,7 +89,7 @@ class VectorFunctions(LocalDescriptor):
 
     def weighted_derivative(self, nb: Neighbourhoods, weights: Tensor) -> Tensor:
         """∂/∂vectors (e, 3) of Σ_i weights_i · features_i, the weights (n, n_features) fixed."""
-        if not self.explicit and can_compile(nb, self.training):
+        if not self.explicit and can_compile(nb.vectors, self.training):
             return compiled_derivative(nb, self._kernels, weights)
         leaf = nb.vectors.detach().requires_grad_()
         total = (self(nb._replace(vectors=leaf)) * weights).sum()

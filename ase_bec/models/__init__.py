@@ -1,17 +1,23 @@
 """Models and their files."""
 
 from .energy import NeuralNetworkPotential
+from .equivariant import EquivariantNetwork
 from .files import bundled, load
+from .polarization import PolarizationModel
 from .released import (
     ReleasedBornCharges,
     read_released_bec,
     read_released_nnp,
     released_field_energy,
 )
+from .vaf import VAFNetwork
 
 __all__ = [
+    "EquivariantNetwork",
     "NeuralNetworkPotential",
+    "PolarizationModel",
     "ReleasedBornCharges",
+    "VAFNetwork",
     "bundled",
     "load",
     "read_released_bec",

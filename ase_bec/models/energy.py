@@ -127,6 +127,13 @@ class NeuralNetworkPotential(nn.Module):
             "activation": self.activation,
         }
 
+    @classmethod
+    def from_config(
+        cls, config: dict[str, Any], metadata: dict[str, Any]
+    ) -> NeuralNetworkPotential:
+        """Make a model from what :meth:`config` gave."""
+        return cls(**config, metadata=metadata)
+
     def save(self, path: str | Path) -> None:
         """Write the model to a file that :func:`ase_bec.load` reads without executing code."""
         from .files import save

@@ -14,6 +14,7 @@ from uuid import uuid4
 import torch
 
 from .energy import NeuralNetworkPotential
+from .polarization import PolarizationModel
 from .released import RELEASED_MARK, read_released_bec, read_released_nnp
 
 if TYPE_CHECKING:
@@ -22,7 +23,11 @@ if TYPE_CHECKING:
 __all__ = ["bundled", "load", "save"]
 
 FORMAT, VERSION = "ase_bec model", 1
-_CLASSES = {NeuralNetworkPotential.kind: NeuralNetworkPotential}
+Model = NeuralNetworkPotential | PolarizationModel
+_CLASSES: dict[str, type[NeuralNetworkPotential] | type[PolarizationModel]] = {
+    NeuralNetworkPotential.kind: NeuralNetworkPotential,
+    PolarizationModel.kind: PolarizationModel,
+}
 _BUNDLED: dict[str, str] = {}  # name: description; files lie in models/bundled
 
 
@@ -31,7 +36,7 @@ def bundled() -> dict[str, str]:
     return dict(_BUNDLED)
 
 
-def save(model: NeuralNetworkPotential, path: str | PathLike[str]) -> None:
+def save(model: Model, path: str | PathLike[str]) -> None:
     """Write a model; an interrupted write leaves an older file as it was.
 
     Raises
@@ -78,7 +83,7 @@ def _check_plain(path: Path) -> None:
         ) from error
 
 
-def load(name_or_path: str | PathLike[str]) -> NeuralNetworkPotential | ReleasedBornCharges:
+def load(name_or_path: str | PathLike[str]) -> Model | ReleasedBornCharges:
     """Read a model: a bundled name, a file written by ``.save``, or released Li3PO4 weights.
 
     Parameters
@@ -112,7 +117,7 @@ def load(name_or_path: str | PathLike[str]) -> NeuralNetworkPotential | Released
     )
 
 
-def _load_saved(path: Path) -> NeuralNetworkPotential:
+def _load_saved(path: Path) -> Model:
     try:
         content: Any = torch.load(path, map_location="cpu", weights_only=True)
     except Exception as error:  # torch raises many kinds for damaged or foreign files
@@ -130,7 +135,7 @@ def _load_saved(path: Path) -> NeuralNetworkPotential:
     if kind not in _CLASSES:
         raise ValueError(f"`{path}` must hold one of {sorted(_CLASSES)}, got {kind!r}")
     try:
-        model = _CLASSES[kind](**content["config"], metadata=content["metadata"])
+        model = _CLASSES[kind].from_config(content["config"], content["metadata"])
         dtypes = {value.dtype for value in content["state"].values()}
         model.to(dtypes.pop() if len(dtypes) == 1 else torch.float64)
         model.load_state_dict(content["state"])

@@ -166,7 +166,7 @@ class ReleasedBornCharges:
         species = species_of(system.numbers, self.elements)
         parts = [
             self.descriptor.weighted_derivative(nb, self.gains[nb.species])
-            for nb in chunks(system, species, system.vectors(), 256)
+            for nb in chunks(system, species, system.vectors())
         ]
         return -on_atoms(system, torch.cat(parts)).numpy()
 

@@ -1,0 +1,166 @@
+"""Equivariant network of local dipoles."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from functools import lru_cache
+
+import torch
+from torch import Tensor, nn
+
+from ..descriptors.density import NeighbourDensity
+from ..descriptors.harmonics import harmonics
+from ..descriptors.neighbourhoods import Neighbourhoods
+from ..networks import mlp
+
+__all__ = ["EquivariantNetwork"]
+
+
+class EquivariantNetwork(nn.Module):
+    r"""Local dipoles as sums of vectors with invariant coefficients.
+
+    .. math:: \mathbf D_i = \sum_c \varphi_c(G_i)\, \mathbf V_{i,c}
+
+    The density A of the neighbours (:class:`NeighbourDensity`) is contracted over elements and
+    radial functions to a few learned channels B_{q,lm}. The vectors are every coupling of two
+    channels of degrees l and l + 1 to degree one, the invariants G are the radial functions and
+    the power spectrum Σ_m B_q B_q'. So D is exactly O(3)-equivariant, and translation of all atoms
+    does not change it: Σ_a ∂D/∂r_a = 0.
+
+    Parameters
+    ----------
+    n_elements : int
+        Number of elements.
+    cutoff : float
+        R_c in Å.
+    radial : int
+        Gaussian radial functions.
+    degree : int
+        Largest l of the density.
+    channels : int
+        Learned channels for each l.
+    hidden : sequence of int
+        Nodes of the hidden layers of φ.
+    """
+
+    kind = "equivariant"
+
+    def __init__(
+        self,
+        n_elements: int,
+        cutoff: float = 6.0,
+        radial: int = 10,
+        degree: int = 3,
+        channels: int = 8,
+        hidden: Sequence[int] = (48, 48),
+    ) -> None:
+        super().__init__()
+        if degree < 1:
+            raise ValueError(f"`degree` must be 1 or more, got {degree}")
+        if channels < 1:
+            raise ValueError(f"`channels` must be 1 or more, got {channels}")
+        self.n_elements = n_elements
+        self.density = NeighbourDensity(n_elements, cutoff, radial, degree)
+        self.cutoff, self.degree, self.channels = self.density.cutoff, degree, channels
+        self.hidden = tuple(int(n) for n in hidden)
+        inputs = n_elements * radial
+        contraction = torch.randn(n_elements, degree + 1, inputs, channels) / inputs**0.5
+        self.contraction = nn.Parameter(contraction)
+        self.n_vectors = degree * channels**2
+        self.n_invariants = inputs + degree * channels * (channels + 1) // 2
+        sizes = (self.n_invariants, *self.hidden, self.n_vectors)
+        self.networks = nn.ModuleList(mlp(sizes, "silu") for _ in range(n_elements))
+        self.register_buffer("mean", torch.zeros(n_elements, self.n_invariants))
+        self.register_buffer("deviation", torch.ones(n_elements, self.n_invariants))
+        self.register_buffer("size", torch.ones(n_elements, self.n_vectors))
+        upper = torch.triu_indices(channels, channels)
+        self.register_buffer("_upper", upper, persistent=False)
+        for l in range(degree):  # noqa: E741
+            self.register_buffer(f"_coupling{l}", coupling(l), persistent=False)
+        self.double()
+
+    mean: Tensor
+    deviation: Tensor
+    size: Tensor
+    _upper: Tensor
+
+    def config(self) -> dict[str, object]:
+        """Plain arguments that make this network again, without its numbers."""
+        return {
+            "cutoff": self.cutoff,
+            "radial": self.density.radial,
+            "degree": self.degree,
+            "channels": self.channels,
+            "hidden": list(self.hidden),
+        }
+
+    def forward(self, nb: Neighbourhoods) -> Tensor:
+        """Local dipoles (n, 3) in e·Å of n centres."""
+        return self.from_density(self.density(nb), nb.species)
+
+    def from_density(self, density: Tensor, species: Tensor) -> Tensor:
+        """Local dipoles (n, 3) in e·Å from the centres' densities."""
+        out = density.new_zeros(len(density), 3)
+        for element in range(self.n_elements):
+            index = (species == element).nonzero()[:, 0]
+            if len(index):
+                invariants, vectors = self._ingredients(density[index], element)
+                scaled = (invariants - self.mean[element]) / self.deviation[element]
+                factors = self.networks[element](scaled) / self.size[element]  # [i, c]
+                dipoles = (factors[:, None, :] @ vectors)[:, 0]
+                out = out.index_copy(0, index, dipoles)
+        return out
+
+    def set_scales(self, density: Tensor, species: Tensor) -> None:
+        """Standardise the invariants and scale the vectors to unit size over given centres."""
+        with torch.no_grad():
+            for element in range(self.n_elements):
+                chosen = density[species == element]
+                if not len(chosen):
+                    continue
+                invariants, vectors = self._ingredients(chosen, element)
+                deviation = invariants.std(dim=0, correction=0)
+                self.mean[element] = invariants.mean(dim=0)
+                self.deviation[element] = deviation.clamp_min(1e-3 * float(deviation.max()) + 1e-9)
+                size = (vectors**2).mean(dim=(0, 2)).sqrt()
+                self.size[element] = size.clamp_min(1e-3 * float(size.max()) + 1e-9)
+
+    def _ingredients(self, density: Tensor, element: int) -> tuple[Tensor, Tensor]:
+        """Invariants (n, n_invariants) and vectors (n, n_vectors, 3) of centres of one element."""
+        n, flat = len(density), density.flatten(1, 2)  # [i, (e k), lm]
+        b = [
+            (self.contraction[element, l].T @ flat[:, :, l * l : (l + 1) ** 2])  # [i, q, m]
+            for l in range(self.degree + 1)  # noqa: E741
+        ]
+        row, column = self._upper
+        invariants = [flat[:, :, 0]]
+        vectors = []
+        for l in range(self.degree):  # noqa: E741
+            power = b[l + 1] @ b[l + 1].transpose(1, 2)
+            invariants.append(power[:, row, column])
+            table = getattr(self, f"_coupling{l}")  # [m', (m, axis)]
+            above = (b[l + 1] @ table).reshape(n, self.channels, 2 * l + 1, 3)
+            vectors.append(torch.einsum("iqm,ipma->iqpa", b[l], above).flatten(1, 2))
+        return torch.cat(invariants, dim=1), torch.cat(vectors, dim=1)
+
+
+@lru_cache(maxsize=8)
+def coupling(l: int) -> Tensor:  # noqa: E741
+    r"""Coefficients that couple degrees l and l + 1 to a vector.
+
+    :math:`\hat u_\alpha Y_{lm} = \sum_{m'} T_{m',m\alpha} Y_{l+1,m'} + \ldots`, so that
+    :math:`\sum_{mm'} T_{m',m\alpha} B_{lm} C_{l+1,m'}` turns as a vector.
+
+    Returns
+    -------
+    Tensor, (2l + 3, (2l + 1) * 3)
+    """
+    generator = torch.Generator().manual_seed(0)
+    u = torch.randn(50 * (l + 2) ** 2, 3, generator=generator, dtype=torch.float64)
+    u = u / u.norm(dim=-1, keepdim=True)
+    y = harmonics(u, l + 1)
+    products = (y[:, l * l : (l + 1) ** 2, None] * u[:, None, :]).flatten(1)
+    lower = y[:, (l - 1) ** 2 : l * l] if l else y[:, :0]
+    found = torch.linalg.lstsq(torch.cat([y[:, (l + 1) ** 2 :], lower], dim=1), products).solution
+    out: Tensor = found[: 2 * l + 3]
+    return out

@@ -1,0 +1,206 @@
+"""Polarization model: formal charges on unwrapped positions, and a network of local dipoles."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Mapping, Sequence
+from os import PathLike
+from typing import Any, NamedTuple
+
+import numpy as np
+import torch
+from ase import Atoms
+from numpy.typing import NDArray
+from torch import Tensor, nn
+
+from ..derivatives import chunks, on_atoms
+from ..neighbours import NeighbourList
+from .equivariant import EquivariantNetwork
+from .species import check_elements, species_of
+from .vaf import VAFNetwork
+
+__all__ = ["PolarizationModel"]
+
+Array = NDArray[np.float64]
+Network = EquivariantNetwork | VAFNetwork
+_NETWORKS: dict[str, type[EquivariantNetwork] | type[VAFNetwork]] = {
+    EquivariantNetwork.kind: EquivariantNetwork,
+    VAFNetwork.kind: VAFNetwork,
+}
+
+
+class _Kept(NamedTuple):
+    """Network dipole, and its derivative along one direction, of a structure."""
+
+    atoms: Atoms
+    direction: Array
+    dipole: Array  # (3,)
+    derivative: Array  # (natoms, 3)
+
+    def serves(self, atoms: Atoms) -> bool:
+        return (
+            np.array_equal(self.atoms.positions, atoms.positions)
+            and np.array_equal(self.atoms.numbers, atoms.numbers)
+            and np.array_equal(self.atoms.cell.array, atoms.cell.array)
+            and np.array_equal(self.atoms.pbc, atoms.pbc)
+        )
+
+
+class PolarizationModel(nn.Module):
+    r"""Dipole and Born effective charges of a structure.
+
+    .. math:: \mathbf D = \sum_a q_a \mathbf r_a + \sum_i \mathbf D_i^{NN} , \qquad
+              Z_{a,ij} = \partial D_i/\partial r_{a,j} = q_a \delta_{ij} +
+              \partial D^{NN}_i/\partial r_{a,j}
+
+    with unwrapped positions r. The first term is multivalued: an ion carried once through the
+    cell changes D by q times the lattice vector, and takes up that work from a field. The second
+    is a periodic function of the positions. Σ_a Z_a = Σ_a q_a·1 exactly.
+
+    Parameters
+    ----------
+    elements : sequence of str
+        Chemical symbols.
+    network : EquivariantNetwork or VAFNetwork
+        Local dipoles, for as many elements.
+    formal_charges : mapping or None
+        Oxidation number of each element in e. None gives the single-valued model of the source
+        paper, under which no current can flow for good; a warning says so.
+    metadata : dict, optional
+        What the model is: plain values, kept in the file.
+
+    Raises
+    ------
+    ValueError
+        If elements and charges or network disagree.
+
+    References
+    ----------
+    L. Jiang, S. V. Levchenko and A. M. Rappe, Phys. Rev. Lett. 108, 166403 (2012); F. Grasselli
+    and S. Baroni, Nat. Phys. 15, 967 (2019).
+    """
+
+    kind = "polarization model"
+    has_dipole = True
+
+    def __init__(
+        self,
+        elements: Sequence[str],
+        network: Network,
+        formal_charges: Mapping[str, float] | None,
+        metadata: dict[str, Any] | None = None,
+    ) -> None:
+        super().__init__()
+        self.elements = check_elements(elements)
+        if network.n_elements != len(self.elements):
+            raise ValueError(
+                f"`network` must be made for {len(self.elements)} elements, "
+                f"got {network.n_elements}"
+            )
+        self.network = network
+        self.cutoff = network.cutoff
+        self.formal_charges = None
+        if formal_charges is None:
+            warnings.warn(
+                "a polarization model without formal charges is single-valued: the field does no "
+                "work on an ion carried through the cell, so no current can flow for good",
+                stacklevel=2,
+            )
+        else:
+            self.formal_charges = _checked_charges(formal_charges, self.elements)
+        charges = [(self.formal_charges or {}).get(symbol, 0.0) for symbol in self.elements]
+        self.register_buffer("charges", torch.tensor(charges, dtype=torch.float64))
+        self.metadata = dict(metadata or {})
+        self._neighbours: NeighbourList | None = None
+        self._kept: _Kept | None = None
+
+    charges: Tensor
+
+    def config(self) -> dict[str, Any]:
+        """Plain arguments that make this model again, without its numbers."""
+        return {
+            "elements": list(self.elements),
+            "network": {"kind": self.network.kind, **self.network.config()},
+            "formal_charges": self.formal_charges,
+        }
+
+    @classmethod
+    def from_config(cls, config: dict[str, Any], metadata: dict[str, Any]) -> PolarizationModel:
+        """Make a model from what :meth:`config` gave."""
+        options = dict(config["network"])
+        network = _NETWORKS[options.pop("kind")](len(config["elements"]), **options)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # said when the model was made
+            return cls(config["elements"], network, config["formal_charges"], metadata)
+
+    def save(self, path: str | PathLike[str]) -> None:
+        """Write the model to a file that :func:`ase_bec.load` reads without executing code."""
+        from .files import save
+
+        save(self, path)
+
+    def check(self, atoms: Atoms, field: Array) -> None:
+        """Raise ValueError if the model doesn't know an element of the atoms."""
+        species_of(torch.as_tensor(atoms.numbers), self.elements)
+
+    def dipole(self, atoms: Atoms) -> Array:
+        """D in e·Å, (3,), of the positions as they are (never wrapped)."""
+        kept = self._kept
+        if kept is None or not kept.serves(atoms):
+            kept = self._evaluate(atoms, np.array([0.0, 0.0, 1.0]))
+        dipole: Array = kept.dipole + self._formal(atoms) @ atoms.positions
+        return dipole
+
+    def field_forces(self, atoms: Atoms, field: Array) -> Array:
+        """Σ_i E_i Z[a, i, j] in eV/Å, (natoms, 3), for a field in V/Å: one backward pass."""
+        field = np.asarray(field, dtype=float)
+        kept = self._kept
+        if kept is None or not kept.serves(atoms) or np.any(kept.direction != field):
+            kept = self._evaluate(atoms, field)
+        forces: Array = kept.derivative + self._formal(atoms)[:, None] * field
+        return forces
+
+    def born_charges(self, atoms: Atoms) -> Array:
+        """Z[a, i, j] in e, (natoms, 3, 3), [field, displacement]: three backward passes."""
+        rows = [self.field_forces(atoms, direction) for direction in np.eye(3)]
+        return np.stack(rows, axis=1)
+
+    def _formal(self, atoms: Atoms) -> Array:
+        charges = self.charges.cpu().numpy()
+        species = species_of(torch.as_tensor(atoms.numbers), self.elements).numpy()
+        return np.asarray(charges[species], dtype=np.float64)
+
+    def _evaluate(self, atoms: Atoms, direction: Array) -> _Kept:
+        """Network dipole and its derivative along a direction."""
+        parameter = next(self.network.parameters())
+        dtype, device = parameter.dtype, parameter.device
+        if self._neighbours is None or self._neighbours.dtype != dtype:
+            self._neighbours = NeighbourList(self.cutoff, dtype=dtype, device=device)
+        system = self._neighbours.update(atoms)
+        species = species_of(system.numbers, self.elements)
+        vectors = system.vectors()
+        along = torch.as_tensor(direction, dtype=dtype, device=device)
+        slopes, dipole = [], torch.zeros(3, dtype=dtype, device=device)
+        for nb in chunks(system, species, vectors):
+            leaf = nb.vectors.detach().requires_grad_()
+            local = self.network(nb._replace(vectors=leaf))
+            (slope,) = torch.autograd.grad((local @ along).sum(), leaf)
+            slopes.append(slope)
+            dipole = dipole + local.detach().sum(dim=0)
+        derivative = on_atoms(system, torch.cat(slopes))
+        self._kept = _Kept(
+            atoms.copy(),
+            direction.copy(),
+            dipole.double().cpu().numpy(),
+            derivative.double().cpu().numpy(),
+        )
+        return self._kept
+
+
+def _checked_charges(charges: Mapping[str, float], elements: Sequence[str]) -> dict[str, float]:
+    if set(charges) != set(elements) or not all(np.isfinite(float(q)) for q in charges.values()):
+        raise ValueError(
+            f"`formal_charges` must have a finite charge for each of {', '.join(elements)}, "
+            f"got {dict(charges)}"
+        )
+    return {symbol: float(charges[symbol]) for symbol in elements}
