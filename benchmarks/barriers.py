@@ -85,7 +85,7 @@ def main() -> None:
     row("E = 0, published", published_energies(options.data / "neb/8to1"))
     ends = interpolate_path(plain[0], plain[-1], 6)
     ours = path("E = 0, ours", ends, zero_field, False, "from the published end points")
-    relaxed = path("E = 0, ours, ends relaxed", ends, zero_field, True, "")
+    relaxed = path("E = 0, ours, ends relaxed", ends, zero_field, True, "ends relaxed")
 
     row("E = 0.1, published totals", totals)
     calculator = zero_field()
@@ -108,10 +108,9 @@ def main() -> None:
         row(f"E = 0.1, published images, {name}", energies, "not relaxed")
 
     start = list(ours.images)
-    fixed = path("E = 0.1, ours, formal charges, zero-field ends", start, formal, False, "")
     in_field = path("E = 0.1, ours, formal charges", start, formal, True, "ends relaxed in field")
     reference = in_field.images[0].copy()
-    consistent = path("E = 0.1, ours, released Z, work", list(in_field.images), work, True, "")
+    consistent = path("E = 0.1, ours, released Z, work", list(in_field.images), work, True, "ends relaxed in field")
     if options.picture:
         draw(options.picture, relaxed, in_field, consistent, totals)
 
