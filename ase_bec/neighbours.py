@@ -74,14 +74,17 @@ def neighbour_list(atoms: Atoms, cutoff: float) -> tuple[IntArray, IntArray, Int
     points, image_of, image_shift = _images(wrapped, lattice, to_fraction, cutoff)
     found = cKDTree(wrapped).sparse_distance_matrix(cKDTree(points), cutoff, output_type="ndarray")
     found = found[found["i"] != found["j"]]  # the first n_atoms points are the atoms themselves
-    key = np.sort(found["i"].astype(np.int64) * len(points) + found["j"])
-    i, image = np.divmod(key, len(points))
+    i, image = found["i"].astype(np.int64), found["j"]
     j = image_of[image]
     _check_distinct(found, image_of)
 
     home_shift = np.rint(home @ operation).astype(np.int64)  # [n_atoms, 3]
     shift = np.rint(image_shift @ operation).astype(np.int64) - home_shift[image_of]
-    return i, j, shift[image] + home_shift[i]
+    pair_shift = shift[image] + home_shift[i]
+    # By i, j, S, which wrapping leaves alone: sums over a list kept for a while and over a new
+    # one then agree to the last bit.
+    order = np.lexsort((*pair_shift.T, j, i))
+    return i[order], j[order], pair_shift[order]
 
 
 def check_atoms(atoms: Atoms) -> None:

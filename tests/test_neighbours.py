@@ -297,3 +297,15 @@ def test_copies_are_independent(duplicate) -> None:
     atoms.positions[0] -= 1.0
     original.update(atoms)
     assert original.builds == 1
+
+
+def test_order_does_not_change_where_an_atom_crosses_the_cell_boundary():
+    atoms = bulk("Cu", cubic=True) * (2, 1, 1)
+    lists = []
+    for z in (-1e-9, 1e-9):
+        atoms.positions[:2, 2] = z
+        lists.append(neighbour_list(atoms, 5.0))
+    for one, two in zip(*lists, strict=True):
+        assert np.array_equal(one, two)
+    i, j, S = lists[0]
+    assert np.array_equal(np.lexsort((*S.T, j, i)), np.arange(len(i)))
