@@ -23,7 +23,7 @@ class MinMaxScaling(nn.Module):
     Raises
     ------
     ValueError
-        If the shapes differ, or low > high somewhere.
+        If the shapes differ, a number is not finite, or low > high somewhere.
     """
 
     low: Tensor
@@ -36,6 +36,9 @@ class MinMaxScaling(nn.Module):
                 "`low` and `high` must have one shape (n_elements, n_features), "
                 f"got {tuple(low.shape)} and {tuple(high.shape)}"
             )
+        infinite = int((~torch.isfinite(torch.stack([low, high]))).sum())
+        if infinite:
+            raise ValueError(f"`low` and `high` must be finite, got {infinite} that are not")
         if bool((low > high).any()):
             raise ValueError(
                 f"`low` must not exceed `high`, got {int((low > high).sum())} such features"

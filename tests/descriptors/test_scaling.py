@@ -1,0 +1,88 @@
+import pytest
+import torch
+
+from ase_bec.descriptors.scaling import MinMaxScaling
+
+LOW = torch.tensor([[0.0, -2.0, 3.0], [1.0, 5.0, 0.0]], dtype=torch.float64)
+HIGH = torch.tensor([[4.0, 2.0, 3.0], [2.0, 6.0, 0.0]], dtype=torch.float64)
+SPECIES = torch.tensor([0, 1, 0])
+
+
+def scaling() -> MinMaxScaling:
+    return MinMaxScaling(LOW, HIGH)
+
+
+def test_closed_form() -> None:
+    features = torch.tensor([[0, 2, 3], [1.5, 5.25, 0], [5, -1, 3]], dtype=torch.float64)
+    found = scaling()(features, SPECIES)
+    expected = [[-1.0, 1.0, 0.0], [0.0, -0.5, 0.0], [1.5, -0.5, 0.0]]
+    torch.testing.assert_close(found, torch.tensor(expected).double(), rtol=0, atol=1e-15)
+
+
+def test_feature_that_never_varied_is_zero_with_zero_slope() -> None:
+    features = torch.tensor([[1, 1, 77.0]], dtype=torch.float64, requires_grad=True)
+    found = scaling()(features, SPECIES[:1])
+    (slope,) = torch.autograd.grad(found.sum(), features)
+    assert found[0, 2] == 0
+    assert slope.tolist() == [[0.5, 0.5, 0.0]]
+
+
+def test_gradcheck() -> None:
+    features = torch.randn(3, 3, dtype=torch.float64, requires_grad=True)
+    assert torch.autograd.gradcheck(lambda x: scaling()(x, SPECIES), features)
+
+
+@pytest.mark.parametrize(
+    ("feature", "value", "outside"),
+    [
+        (0, 4.0, False),
+        (0, 4.039, False),  # one percent of the width of 4 is allowed
+        (0, 4.041, True),
+        (0, -0.039, False),
+        (0, -0.041, True),
+        (1, 2.041, True),
+        (2, 3.0 + 1e-9, False),  # rounding of one that never varied
+        (2, 3.001, True),
+        (2, 2.999, True),
+    ],
+)
+def test_outside_the_range(feature, value, outside) -> None:
+    features = torch.tensor([[1.0, 1.0, 3.0], [1.5, 5.5, 0.0]], dtype=torch.float64)
+    assert scaling().outside(features, SPECIES[:2]).tolist() == [False, False]
+    features[0, feature] = value
+    assert scaling().outside(features, SPECIES[:2]).tolist() == [outside, False]
+
+
+def test_range_is_that_of_the_element() -> None:
+    features = torch.tensor([[1.5, 5.5, 0.0]], dtype=torch.float64)
+    assert not scaling().outside(features, torch.tensor([1])).any()
+    assert scaling().outside(features, torch.tensor([0])).all()
+
+
+def test_wider_tolerance() -> None:
+    features = torch.tensor([[4.1, 1.0, 3.0]], dtype=torch.float64)
+    assert scaling().outside(features, SPECIES[:1]).all()
+    assert not scaling().outside(features, SPECIES[:1], tolerance=0.1).any()
+
+
+def test_ranges_are_copies_in_the_state() -> None:
+    low = LOW.clone()
+    made = MinMaxScaling(low, HIGH)
+    low += 100
+    assert torch.equal(made.low, LOW)
+    assert set(made.state_dict()) == {"low", "high"}
+    assert not list(made.parameters())
+
+
+@pytest.mark.parametrize(
+    ("low", "high", "message"),
+    [
+        (LOW, HIGH[:, :2], r"one shape .*, got \(2, 3\) and \(2, 2\)"),
+        (LOW[0], HIGH[0], r"one shape .*, got \(3,\) and \(3,\)"),
+        (HIGH, LOW, "`low` must not exceed `high`, got 4 such features"),
+        (LOW * torch.nan, HIGH, "`low` and `high` must be finite, got 6"),
+    ],
+)
+def test_refuses_bad_ranges(low, high, message) -> None:
+    with pytest.raises(ValueError, match=message):
+        MinMaxScaling(low, high)
