@@ -9,12 +9,14 @@ from pathlib import Path
 
 import pytest
 
+import ase_bec
+
 ROOT = Path(__file__).parents[1]
 PACKAGE = ROOT / "ase_bec"
 
 # Each module may import from its own and from earlier layers.
 LAYERS = (
-    {"system", "cutoffs", "neighbours", "paths"},
+    {"__version__", "system", "cutoffs", "neighbours", "paths"},
     {"descriptors", "networks", "derivatives"},
     {"data"},
     {"models"},
@@ -74,7 +76,8 @@ def test_import_walk_sees_every_form(tmp_path: Path, monkeypatch: pytest.MonkeyP
 
 
 def test_version() -> None:
-    assert re.fullmatch(r"\d+\.\d+\.\d+", version("ase-bec"))
+    assert re.fullmatch(r"\d+\.\d+\.\d+", ase_bec.__version__)
+    assert version("ase-bec") == ase_bec.__version__
 
 
 def test_package_imports_without_warning_and_leaves_torch_alone() -> None:

@@ -159,8 +159,6 @@ def potential(path: str, device: str | None, dtype: str, atoms: Atoms) -> Factor
     InputError
         If it does not know an element of the atoms.
     """
-    import torch
-
     from ase_bec import models
     from ase_bec.calculators.nnp import NNPCalculator
 
@@ -170,4 +168,9 @@ def potential(path: str, device: str | None, dtype: str, atoms: Atoms) -> Factor
         raise InputError(
             f"--nnp: `{path}` knows {', '.join(model.elements)}, not {', '.join(unknown)}"
         )
-    return lambda: NNPCalculator(model, device=device, dtype=getattr(torch, dtype))
+
+    def make() -> NNPCalculator:
+        return NNPCalculator(model, device=device, dtype=dtype)
+
+    make()  # refuses another kind of model, or a device that is not there
+    return make

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+from typing import Any
 
 from ase_bec.cli.errors import input_checked
 
@@ -58,9 +59,11 @@ def _package() -> list[tuple[str, str]]:
 def _model(path: str) -> list[tuple[str, str]]:
     from ase_bec import models
 
-    model = models.load(path)
+    model: Any = models.load(path)
     return [
         ("kind", type(model).__name__),
         ("elements", ", ".join(model.elements)),
         ("cutoff", f"{float(model.cutoff):g} Å"),
+        ("functions", str(model.descriptor.n_features)),
+        *((name, str(value)) for name, value in getattr(model, "metadata", {}).items()),
     ]

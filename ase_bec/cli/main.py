@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import argparse
 import sys
+import warnings
 from collections.abc import Sequence
-from importlib.metadata import version
+from functools import partial
 from typing import NoReturn
 
+from ase_bec import __version__
 from ase_bec.cli import info, md, neb
 from ase_bec.cli.errors import InputError
 
@@ -34,7 +36,7 @@ def parser() -> argparse.ArgumentParser:
         formatter_class=argparse.RawDescriptionHelpFormatter,
         allow_abbrev=False,
     )
-    top.add_argument("--version", action="version", version=f"ase-bec {version('ase-bec')}")
+    top.add_argument("--version", action="version", version=f"ase-bec {__version__}")
     commands = top.add_subparsers(title="commands", metavar="COMMAND", required=True)
     for module in (info, neb, md):
         command = commands.add_parser(
@@ -47,6 +49,11 @@ def parser() -> argparse.ArgumentParser:
         module.add_arguments(command)
         command.set_defaults(run=module.run, prog=command.prog)
     return top
+
+
+def _show_warning(prog: str, message: Warning | str, *_: object, **__: object) -> None:
+    """Show a warning in one line, without the source that gave it."""
+    print(f"{prog}: warning: {' '.join(str(message).split())}", file=sys.stderr)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -64,7 +71,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """
     options = parser().parse_args(arguments)
     try:
-        return int(options.run(options))
+        with warnings.catch_warnings():
+            warnings.showwarning = partial(_show_warning, options.prog)
+            return int(options.run(options))
     except InputError as error:
         print(f"{options.prog}: error: {error}", file=sys.stderr)
         return 2

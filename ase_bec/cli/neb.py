@@ -40,7 +40,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--images", type=int, metavar="N", default=6, help="between the ends (default: 6)"
     )
     band.add_argument("--climb", action="store_true", help="let the highest image climb")
-    band.add_argument("--relax-ends", action="store_true", help="relax both ends first")
+    band.add_argument(
+        "--relax-ends",
+        action="store_true",
+        help="relax both ends first (those in the field always are)",
+    )
     band.add_argument(
         "--fmax", type=float, metavar="FORCE", default=0.02, help="eV/Å to stop at (default: 0.02)"
     )
@@ -72,9 +76,13 @@ def run(options: argparse.Namespace) -> int:
     from ase_bec.workflows.neb import find_path
 
     settings = {name: getattr(options, name) for name in ("climb", "fmax", "spring", "max_steps")}
-    settings["relax_ends"] = options.relax_ends
     zero = find_path(
-        band, makers.bare, progress="no field", observer=_saver(files.zero), **settings
+        band,
+        makers.bare,
+        relax_ends=options.relax_ends,
+        progress="no field",
+        observer=_saver(files.zero),
+        **settings,
     )
     _save(files.zero, zero.images)
     paths = {"no field": zero}
@@ -83,6 +91,7 @@ def run(options: argparse.Namespace) -> int:
         paths[_title(options.field)] = path = find_path(
             zero.images,
             lambda: charged(start),
+            relax_ends=True,
             progress="in field",
             observer=_saver(files.field),
             **settings,
@@ -175,6 +184,9 @@ def _report(paths: dict[str, MigrationPath], climb: bool) -> None:
     print(" " * 22 + "".join(f"{title:>{width}}" for title in paths))
     for name, values in rows.items():
         print(f"{name:<22}" + "".join(f"{value:>{width}}" for value in values))
+    for title, path in paths.items():
+        if path.highest in (0, len(path.images) - 1):
+            print(f"{title}: the highest image is an end, so there is no barrier between the ends.")
     kind = "which climbed to the saddle point" if climb else "a lower bound without --climb"
     print(f"Barriers are those of the highest image, not interpolated ({kind}).")
 

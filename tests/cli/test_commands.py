@@ -99,6 +99,18 @@ def test_neb_restarts_and_guards_its_output(
     assert not Path("neb-field.traj").exists()
 
 
+def test_neb_says_so_where_an_end_is_the_highest_image(
+    hop: list[str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    atoms = wells()[0]
+    atoms.positions[0, 0] -= 0.8  # up the wall of the well, above the saddle point
+    write("initial.traj", atoms)
+    assert main([*hop, "--fmax", "0.05"]) == 0
+    output = capsys.readouterr().out
+    assert "no field: the highest image is an end, so there is no barrier" in output
+    assert barriers(output)[0] == [0.0]
+
+
 @pytest.fixture
 def run(folder: Path, monkeypatch: pytest.MonkeyPatch) -> list[str]:
     monkeypatch.setattr(field, "potential", lambda *_: Springs)

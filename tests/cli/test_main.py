@@ -3,6 +3,7 @@
 import re
 import subprocess
 import sys
+import warnings
 from pathlib import Path
 
 import pytest
@@ -144,3 +145,16 @@ def test_interruption_has_its_own_status(
     monkeypatch.setattr(DoubleWell, "calculate", interrupted)
     assert main(NEB.split()) == 130
     assert capsys.readouterr().err.splitlines()[-1] == "ase-bec neb: interrupted"
+
+
+@pytest.mark.filterwarnings("default")
+def test_a_warning_is_one_line(
+    structures: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def warned(*_: object) -> type[DoubleWell]:
+        warnings.warn("two\nlines", stacklevel=1)
+        return DoubleWell
+
+    monkeypatch.setattr(field, "potential", warned)
+    assert main([*NEB.split(), "--max-steps", "1"]) == 1
+    assert capsys.readouterr().err.splitlines()[0] == "ase-bec neb: warning: two lines"
