@@ -103,7 +103,7 @@ def test_neb_says_so_where_an_end_is_the_highest_image(
     hop: list[str], capsys: pytest.CaptureFixture[str]
 ) -> None:
     atoms = wells()[0]
-    atoms.positions[0, 0] -= 0.8  # up the wall of the well, above the saddle point
+    atoms.positions[0, 0] -= 0.5  # up the wall of the well, above the saddle point
     write("initial.traj", atoms)
     assert main([*hop, "--fmax", "0.05"]) == 0
     output = capsys.readouterr().out
