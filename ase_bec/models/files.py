@@ -119,10 +119,20 @@ def load(name_or_path: str | PathLike[str]) -> Model | ReleasedBornCharges:
 
 def _load_saved(path: Path) -> Model:
     try:
+        with zipfile.ZipFile(path) as archive:
+            damaged = archive.testzip()  # torch itself reads over changed numbers
+        if damaged:
+            raise ValueError(f"{damaged} was changed since it was written")
         content: Any = torch.load(path, map_location="cpu", weights_only=True)
-    except Exception as error:  # torch raises many kinds for damaged or foreign files
+    except UnpicklingError as error:
         raise ValueError(
-            f"`{path}` must be a whole model file, got one that cannot be read: {error}"
+            f"`{path}` must hold numbers and texts, got other content, which is not loaded because "
+            "it could execute code"
+        ) from error
+    except Exception as error:  # torch and zipfile raise many kinds for damaged or foreign files
+        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
+        raise ValueError(
+            f"`{path}` must be a whole model file, got one that cannot be read: {reason}"
         ) from error
     if not isinstance(content, dict) or content.get("format") != FORMAT:
         raise ValueError(f"`{path}` must be a file written by model.save, got another torch file")
@@ -139,6 +149,10 @@ def _load_saved(path: Path) -> Model:
         dtypes = {value.dtype for value in content["state"].values()}
         model.to(dtypes.pop() if len(dtypes) == 1 else torch.float64)
         model.load_state_dict(content["state"])
+        infinite = [k for k, v in content["state"].items() if not bool(torch.isfinite(v).all())]
+        if infinite:
+            raise ValueError(f"numbers in {infinite[0]} that are not finite")
     except (KeyError, TypeError, ValueError, RuntimeError, AttributeError) as error:
-        raise ValueError(f"`{path}` must be a consistent model file, got: {error}") from error
+        reason = " ".join(str(error).split())
+        raise ValueError(f"`{path}` must be a consistent model file, got: {reason}") from error
     return model.eval()

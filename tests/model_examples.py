@@ -1,0 +1,44 @@
+"""Small potentials with random weights, whose scaling fits the structures they are tested on."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from ase import Atoms
+from descriptor_examples import seen_by, skewed
+
+from ase_bec import NeuralNetworkPotential
+
+ELEMENTS = ("Li", "P", "O")
+FUNCTIONS: dict[str, Any] = {
+    "g2": [(0.0, 0.0), (0.5, 2.0)],
+    "g5": [(0.02, 1, 1), (0.02, 4, -1), (0.02, 2.5, 1)],
+    "g4": [(0.01, 2, -1)],
+}
+
+
+def potential(
+    seed: int = 0, cutoff: float = 4.2, margin: float = 0.5, **options: Any
+) -> NeuralNetworkPotential:
+    """Random weights; ranges of the features of `skewed`, widened by a part of their width."""
+    arguments = {"hidden": (6, 5), "offsets": (-1.0, 2.0, 0.5), **FUNCTIONS, **options}
+    elements = arguments.pop("elements", ELEMENTS)
+    bare = NeuralNetworkPotential(elements, cutoff, **arguments)
+    _, nb = seen_by(skewed(), list(elements), cutoff)
+    features = bare.descriptor(nb).detach()
+    species = range(len(elements))
+    low = torch.stack([features[nb.species == s].amin(dim=0) for s in species])
+    high = torch.stack([features[nb.species == s].amax(dim=0) for s in species])
+    widening = margin * (high - low) + 0.05
+    with torch.random.fork_rng():
+        torch.manual_seed(seed)
+        model = NeuralNetworkPotential(
+            elements, cutoff, scaling=(low - widening, high + widening), **arguments
+        )
+    return model.eval()
+
+
+def total_energy(model: NeuralNetworkPotential, atoms: Atoms) -> float:
+    _, nb = seen_by(atoms, list(model.elements), model.cutoff)
+    return model(nb).sum().item()
