@@ -14,7 +14,7 @@ from .moments import Shell, by_degree, make_shell, moments
 from .neighbourhoods import Neighbourhoods
 from .tables import AngularPlan, angular_plan, element_pairs, has_moments
 
-__all__ = ["SymmetryFunctions", "angular_features", "radial_features"]
+__all__ = ["SymmetryFunctions", "angular_features", "angular_from_moments", "radial_features"]
 
 
 class SymmetryFunctions(LocalDescriptor):
@@ -106,7 +106,7 @@ class SymmetryFunctions(LocalDescriptor):
         g2 = radial_features(shell, self.g2, shell.cutoff)
         if self.plan is None:
             return g2, g2.new_zeros(len(g2), self.n_pairs, 0)
-        return g2, angular_features(shell, self.plan, self.n_elements)
+        return g2, angular_features(shell, self.plan)
 
     def _from_moments_compiled(self, nb: Neighbourhoods) -> tuple[Tensor, Tensor]:
         found = compiled_features(nb, self._kernels)
@@ -137,20 +137,27 @@ def radial_features(shell: Shell, rows: Rows, weight: Tensor) -> Tensor:
     return summed.flatten(1)
 
 
-def angular_features(shell: Shell, plan: AngularPlan, n_elements: int) -> Tensor:
+def angular_features(shell: Shell, plan: AngularPlan) -> Tensor:
     """G5 from moments, (n, n_pairs, F)."""
-    dtype, device = shell.distance.dtype, shell.distance.device
-    eta, legendre, self_term = (
-        torch.as_tensor(x, dtype=dtype, device=device)
-        for x in (plan.eta, plan.legendre, plan.self_term)
-    )
+    eta = torch.as_tensor(plan.eta, dtype=shell.distance.dtype, device=shell.distance.device)
     squared = shell.distance[..., None] ** 2
     weights = torch.exp(-eta * squared) * shell.cutoff[..., None]  # [i, j, c]
-    a = moments(shell, weights, plan.degree)  # [i, e, c, lm]
-    own = shell.element.transpose(1, 2) @ weights**2  # [i, e, c], the terms j = k
+    own = shell.element.transpose(1, 2) @ weights**2  # [i, e, c]
+    return angular_from_moments(moments(shell, weights, plan.degree), own, plan)
+
+
+def angular_from_moments(a: Tensor, own: Tensor, plan: AngularPlan) -> Tensor:
+    """G5 (n, n_pairs, F) from the moments (n, n_elements, C, lm).
+
+    ``own`` (n, n_elements, C) holds Σ_j w_c², the terms j = k, which are taken out.
+    """
+    legendre, self_term = (
+        torch.as_tensor(x, dtype=a.dtype, device=a.device)
+        for x in (plan.legendre, plan.self_term)
+    )
     spread = by_degree(legendre)  # [lm, p]
     out = []
-    for first, second in element_pairs(n_elements):
+    for first, second in element_pairs(a.shape[1]):
         values = (a[:, first] * a[:, second]) @ spread  # [i, c, p]
         if first == second:
             values = values - own[:, first, :, None] * self_term
