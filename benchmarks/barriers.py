@@ -110,7 +110,13 @@ def main() -> None:
     start = list(ours.images)
     in_field = path("E = 0.1, ours, formal charges", start, formal, True, "ends relaxed in field")
     reference = in_field.images[0].copy()
-    consistent = path("E = 0.1, ours, released Z, work", list(in_field.images), work, True, "ends relaxed in field")
+    consistent = path(
+        "E = 0.1, ours, released Z, work",
+        list(in_field.images),
+        work,
+        True,
+        "ends relaxed in field",
+    )
     if options.picture:
         draw(options.picture, relaxed, in_field, consistent, totals)
 
