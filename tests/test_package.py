@@ -21,6 +21,7 @@ LAYERS = (
     {"data"},
     {"models"},
     {"calculators"},
+    {"training"},
     {"workflows"},
     {"cli"},
 )

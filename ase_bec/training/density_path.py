@@ -1,0 +1,170 @@
+"""Born charges of an equivariant network with geometry that is computed only once.
+
+The network is a function of the neighbour density A alone, and A a sum over pairs of products of
+radial functions and harmonics. So the derivative of a dipole by positions is that by A, which the
+network gives, times constants of the frame; second derivatives never see the geometry.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, fields
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from ase_bec.descriptors.density import NeighbourDensity
+from ase_bec.descriptors.harmonics import harmonic_tables, harmonics
+from ase_bec.models.equivariant import EquivariantNetwork
+from ase_bec.system import System
+
+__all__ = ["DensityGeometry", "DensityPath"]
+
+
+@dataclass(frozen=True, eq=False)
+class DensityGeometry:
+    """Density of one frame, and its derivative by the positions.
+
+    n atoms, e elements, K radial functions, M harmonics. Pairs stand in n·e rows of J slots, one
+    row for each centre and element of neighbour; empty slots are zero.
+
+    Attributes
+    ----------
+    species : Tensor, (n,)
+    density : Tensor, (n, e, K, M)
+    radial, slope : Tensor, (n·e, K, J)
+        Radial functions and their derivatives.
+    unit : Tensor, (n·e, 3, J)
+        From centre to neighbour.
+    angular : Tensor, (n·e, M, J)
+        Harmonics.
+    turning : Tensor, (n·e, 3, M, J)
+        Their derivatives by the pair vector.
+    neighbour : Tensor, (n·e·J,)
+        Atom in each slot; 0 in empty ones.
+    """
+
+    species: Tensor
+    density: Tensor
+    radial: Tensor
+    slope: Tensor
+    unit: Tensor
+    angular: Tensor
+    turning: Tensor
+    neighbour: Tensor
+
+    def to(self, device: torch.device | str, dtype: torch.dtype) -> DensityGeometry:
+        """The same on a device, in a floating dtype."""
+        moved = {}
+        for field in fields(self):
+            tensor: Tensor = getattr(self, field.name)
+            moved[field.name] = tensor.to(device, dtype if tensor.is_floating_point() else None)
+        return DensityGeometry(**moved)
+
+    def on_atoms(self, by_density: Tensor) -> Tensor:
+        """From a derivative by the density (n, e, K, M) to that by the positions (n, 3)."""
+        n, e = by_density.shape[:2]
+        p = by_density.flatten(0, 1)  # [ie, k, m]
+        along = ((p @ self.angular) * self.slope).sum(dim=1, keepdim=True)  # [ie, 1, j]
+        across = (p.transpose(1, 2) @ self.radial)[:, None] * self.turning  # [ie, x, m, j]
+        pairs = along * self.unit + across.sum(dim=2)  # [ie, x, j]
+        own = pairs.reshape(n, e, 3, -1).sum(dim=(1, 3))
+        return (-own).index_add(0, self.neighbour, pairs.transpose(1, 2).reshape(-1, 3))
+
+
+class DensityPath:
+    """How an equivariant network is trained.
+
+    Parameters
+    ----------
+    network : EquivariantNetwork
+        In the dtype and on the device of the training.
+    """
+
+    def __init__(self, network: EquivariantNetwork) -> None:
+        self.network = network
+
+    def prepare(self, system: System, species: Tensor) -> DensityGeometry:
+        """Geometry of one frame."""
+        parameter = next(self.network.parameters())
+        geometry = density_geometry(self.network.density, system, species)
+        return geometry.to(parameter.device, parameter.dtype)
+
+    def start(self, geometries: Sequence[DensityGeometry]) -> None:
+        """Fit the scales of the network."""
+        density = torch.cat([g.density for g in geometries])
+        self.network.set_scales(density, torch.cat([g.species for g in geometries]))
+
+    def directions(self, normals: Tensor) -> Tensor:
+        """Directions of the field (frames, 3), evenly over the sphere."""
+        return normals / normals.norm(dim=1, keepdim=True)
+
+    def rows(
+        self, geometries: Sequence[DensityGeometry], directions: Tensor
+    ) -> tuple[Tensor, Tensor]:
+        r"""Dipole :math:`e\cdot D` (frames,) and its derivative (all atoms, 3), differentiable."""
+        sizes = torch.tensor([len(g.species) for g in geometries], device=directions.device)
+        frame = torch.repeat_interleave(sizes)
+        leaf = torch.cat([g.density for g in geometries]).requires_grad_()
+        local = self.network.from_density(leaf, torch.cat([g.species for g in geometries]))
+        along = (local * directions[frame]).sum(dim=1)
+        dipoles = along.new_zeros(len(geometries)).index_add(0, frame, along)
+        (by_density,) = torch.autograd.grad(dipoles.sum(), leaf, create_graph=True)
+        parts = torch.split(by_density, sizes.tolist())
+        rows = [g.on_atoms(p) for g, p in zip(geometries, parts, strict=True)]
+        return dipoles, torch.cat(rows)
+
+
+def density_geometry(
+    descriptor: NeighbourDensity, system: System, species: Tensor
+) -> DensityGeometry:
+    """Geometry of one frame for a neighbour density."""
+    vectors = system.vectors()
+    distance = vectors.norm(dim=1)
+    unit = vectors / distance[:, None]
+    radial, slope = _radial(descriptor, distance)
+    angular = harmonics(unit, descriptor.degree)
+    turning = _turning(angular, unit, distance, descriptor.degree)
+
+    n, e = len(species), descriptor.n_elements
+    row = system.centre * e + species[system.neighbour]
+    order = torch.argsort(row, stable=True)
+    counts = torch.bincount(row, minlength=n * e)
+    width = max(int(counts.max()), 1)
+    starts = torch.cumsum(counts, 0) - counts
+    slot = torch.empty_like(row)
+    slot[order] = torch.arange(len(row)) - starts[row[order]]
+
+    def padded(values: Tensor) -> Tensor:
+        out = values.new_zeros(n * e, width, *values.shape[1:])
+        out[row, slot] = values
+        return out.movedim(1, -1).contiguous()
+
+    radial, angular = padded(radial), padded(angular)
+    density = (radial @ angular.transpose(1, 2)).reshape(n, e, *descriptor.shape[1:])
+    return DensityGeometry(
+        species, density, radial, padded(slope), padded(unit), angular, padded(turning),
+        padded(system.neighbour).flatten(),
+    )  # fmt: skip
+
+
+def _radial(descriptor: NeighbourDensity, distance: Tensor) -> tuple[Tensor, Tensor]:
+    """Radial functions and their derivatives, (E, K)."""
+    eta, centre = torch.as_tensor(descriptor.gaussians, dtype=distance.dtype).T
+    away = distance[:, None] - centre
+    angle = (np.pi / descriptor.cutoff * distance)[:, None]
+    cutoff = (torch.cos(angle) + 1) / 2
+    cutoff_slope = -np.pi / (2 * descriptor.cutoff) * torch.sin(angle)
+    gauss = torch.exp(-eta * away**2)
+    return gauss * cutoff, gauss * (cutoff_slope - 2 * eta * away * cutoff)
+
+
+def _turning(angular: Tensor, unit: Tensor, distance: Tensor, degree: int) -> Tensor:
+    """Derivatives of the harmonics by the pair vector, (E, 3, M): -u × (u × ∇)Y / r."""
+    tables = harmonic_tables(degree)
+    partner = torch.as_tensor(tables.partner)  # [x, m, 2]
+    turn = torch.as_tensor(tables.turn, dtype=angular.dtype)
+    momentum = (angular[:, partner] * turn).sum(dim=-1)  # [p, x, m]
+    across = torch.linalg.cross(unit[:, :, None].expand_as(momentum), momentum, dim=1)
+    return -across / distance[:, None, None]
