@@ -1,5 +1,6 @@
 """First-principles data: readers of several codes, one convention, checks."""
 
+from ase_bec.data.branches import fold_polarization
 from ase_bec.data.dataset import Dataset, read_dataset, write_dataset
 from ase_bec.data.frame import Frame
 from ase_bec.data.keys import frame_from_atoms
@@ -8,6 +9,7 @@ from ase_bec.data.sum_rule import impose_sum_rule
 __all__ = [
     "Dataset",
     "Frame",
+    "fold_polarization",
     "frame_from_atoms",
     "impose_sum_rule",
     "read_dataset",

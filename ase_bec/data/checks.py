@@ -50,18 +50,18 @@ def duplicates(frames: Iterable[Frame]) -> list[tuple[int, int]]:
     seen: dict[bytes, int] = {}
     pairs = []
     for index, frame in enumerate(frames):
-        first = seen.setdefault(structure_key(frame), index)
+        first = seen.setdefault(_structure(frame), index)
         if first != index:
             pairs.append((first, index))
     return pairs
 
 
-def structure_key(frame: Frame, digits: int = 6) -> bytes:
-    """Bytes that equal structures, rounded to digits of an Å, share."""
+def _structure(frame: Frame) -> bytes:
+    """Bytes that equal structures share."""
     atoms = frame.atoms
     field = np.zeros(3) if frame.electric_field is None else frame.electric_field
     numbers = (atoms.cell.array, atoms.positions, [frame.net_charge], field)
-    rounded = np.concatenate([np.ravel(np.round(x, digits)) for x in numbers]) + 0.0  # no -0.0
+    rounded = np.concatenate([np.ravel(np.round(x, 6)) for x in numbers]) + 0.0  # no -0.0
     return bytes(atoms.numbers.tobytes() + atoms.pbc.tobytes() + rounded.tobytes())
 
 

@@ -162,7 +162,7 @@ def read_dataset(
     allow_unconverged
         Take frames whose calculation has not converged.
     check_units
-        Refuse labels that look as if they were in other units.
+        For extended XYZ: refuse labels that look as if they were in other units.
 
     Returns
     -------
@@ -184,11 +184,13 @@ def read_dataset(
     factors(units)
     mapping = {"keys": keys, "units": units, "displacement_first": displacement_first}
     groups = [read_frames(Path(p), format, allow_unconverged, **mapping) for p in files]
-    frames = join_responses(groups)
+    if check_units:
+        for kind, group in groups:
+            if kind == "extxyz":
+                checks.check_units(group)
+    frames = join_responses(group for _, group in groups)
     for label, key in (keys or {}).items():
         _require_found(label, key, frames, files)
-    if check_units:
-        checks.check_units(frames)
     dataset = Dataset(frames, checks.notes(frames))
     return dataset if sum_rule is None else dataset.with_sum_rule(sum_rule)
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Iterator, Mapping
-from pathlib import Path
 from typing import Any, TextIO
 
 import numpy as np
@@ -212,9 +211,3 @@ def _word(value: Any) -> str:
     if isinstance(value, np.bool_ | bool):
         return "T" if value else "F"
     return repr(float(value)) if isinstance(value, np.floating) else str(value)
-
-
-def is_extxyz(path: Path, head: str) -> bool:
-    """Whether a name or the beginning of a text is that of an XYZ file."""
-    first = head.lstrip().split("\n", 1)[0].strip()
-    return path.name.removesuffix(".gz").endswith((".xyz", ".extxyz")) or first.isdigit()

@@ -2,42 +2,90 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from ase_bec.data.extxyz import is_extxyz, read_extxyz
+from ase_bec.data.abinit import read_ddb
+from ase_bec.data.espresso import read_pw
+from ase_bec.data.espresso_ph import read_ph
+from ase_bec.data.extxyz import read_extxyz
 from ase_bec.data.files import read_text
 from ase_bec.data.frame import Frame
+from ase_bec.data.outcar import read_outcar
+from ase_bec.data.phonopy import read_born
+from ase_bec.data.vasprun import read_vasprun
 
-FORMATS = ("extxyz",)
+FORMATS = (
+    "extxyz",
+    "vasp-outcar",
+    "vasp-xml",
+    "espresso-pw",
+    "espresso-ph",
+    "abinit-ddb",
+    "phonopy-born",
+)
 
 
 def read_frames(
     path: Path, format: str | None, allow_unconverged: bool, **mapping: Any
-) -> list[Frame]:
-    """Frames of one file.
+) -> tuple[str, list[Frame]]:
+    """Format and frames of one file.
+
+    Parameters
+    ----------
+    path
+        The file.
+    format
+        One of `FORMATS`, or None to find it from name and contents.
+    allow_unconverged
+        Take what has not converged or ends early.
+    **mapping
+        Keys, units and index order, for extended XYZ only.
 
     Raises
     ------
     FileNotFoundError
         If there is no such file.
     ValueError
-        If the format is not known, or options are given that it has no use for.
+        If the format is not known, the file is of no use, or options don't belong to its format.
     """
     if format is not None and format not in FORMATS:
         raise ValueError(f"`format` must be of {', '.join(FORMATS)}, got {format!r}")
     text = read_text(path)
-    kind = format or _detect(path, text)
+    name, kind = str(path), format or _detect(path, text)
     if kind == "extxyz":
-        return read_extxyz(text, str(path), **mapping)
-    raise ValueError(kind)
+        return kind, read_extxyz(text, name, **mapping)
+    given = [option for option, value in mapping.items() if value]
+    if given:
+        raise ValueError(f"{name}: `{given[0]}` is for extended XYZ, not for {kind}")
+    if kind == "abinit-ddb":
+        return kind, read_ddb(text, name)
+    if kind == "phonopy-born":
+        return kind, read_born(text, path)
+    reader = {
+        "vasp-outcar": read_outcar,
+        "vasp-xml": read_vasprun,
+        "espresso-pw": read_pw,
+        "espresso-ph": read_ph,
+    }[kind]
+    return kind, reader(text, name, allow_unconverged)
 
 
 def _detect(path: Path, text: str) -> str:
-    if is_extxyz(path, text[:1000]):
+    head = text[:4000]
+    if "DERIVATIVE DATABASE" in head:
+        return "abinit-ddb"
+    if "<modeling>" in head:
+        return "vasp-xml"
+    if "Program PHONON" in head:
+        return "espresso-ph"
+    if "Program PWSCF" in head:
+        return "espresso-pw"
+    if "OUTCAR" in path.name.upper() or "vasp." in head[:200]:
+        return "vasp-outcar"
+    if path.name.upper().startswith("BORN"):
+        return "phonopy-born"
+    stem = path.name.removesuffix(".gz").removesuffix(".xz").removesuffix(".bz2")
+    if stem.endswith((".xyz", ".extxyz")) or text.split(maxsplit=1)[0].isdigit():
         return "extxyz"
-    raise ValueError(f"{path}: format is not known; give `format` of {', '.join(FORMATS)}")
-
-
-Reader = Callable[[str, str], list[Frame]]
+    raise ValueError(f"{path}: format is not known; give `format`, one of {', '.join(FORMATS)}")

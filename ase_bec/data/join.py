@@ -6,10 +6,12 @@ from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from typing import Any
 
-from ase_bec.data.checks import structure_key
+import numpy as np
+from ase.geometry import find_mic
+
 from ase_bec.data.frame import Frame
 
-_DIGITS = 3  # of an Å to which files of one calculation give positions alike
+_TOLERANCE = 5e-3  # Å, to which the files of one calculation give a structure alike
 
 
 def join_responses(groups: Iterable[Sequence[Frame]]) -> list[Frame]:
@@ -30,26 +32,35 @@ def join_responses(groups: Iterable[Sequence[Frame]]) -> list[Frame]:
     files = [list(group) for group in groups]
     if len(files) < 2:
         return [frame for group in files for frame in group]
-    whole: dict[bytes, list[tuple[int, int]]] = {}
-    for g, group in enumerate(files):
-        for k, frame in enumerate(group):
-            if not _is_response(frame):
-                whole.setdefault(structure_key(frame, _DIGITS), []).append((g, k))
+    whole = [(g, k) for g, group in enumerate(files) for k, f in enumerate(group) if _is_whole(f)]
     taken = set()
     for g, group in enumerate(files):
-        for k, frame in enumerate(group):
-            if not _is_response(frame):
+        for k, response in enumerate(group):
+            if _is_whole(response) or not response.labels:
                 continue
-            for h, m in whole.get(structure_key(frame, _DIGITS), []):
-                if h != g and not set(frame.labels) & set(files[h][m].labels):
-                    files[h][m] = _joined(files[h][m], frame)
+            for h, m in whole:
+                if h != g and _belong(files[h][m], response):
+                    files[h][m] = _joined(files[h][m], response)
                     taken.add((g, k))
                     break
     return [f for g, group in enumerate(files) for k, f in enumerate(group) if (g, k) not in taken]
 
 
-def _is_response(frame: Frame) -> bool:
-    return bool(frame.labels) and not {"energy", "forces"} & set(frame.labels)
+def _belong(whole: Frame, response: Frame) -> bool:
+    """Whether a frame lacks the labels of a response of the same structure."""
+    a, b = whole.atoms, response.atoms
+    if set(whole.labels) & set(response.labels):
+        return False
+    if whole.electric_field is not None or not np.array_equal(a.numbers, b.numbers):
+        return False
+    if not np.allclose(a.cell.array, b.cell.array, rtol=0, atol=_TOLERANCE):
+        return False
+    steps, _ = find_mic(a.positions - b.positions, a.cell, a.pbc)
+    return bool(np.abs(steps).max() < _TOLERANCE)
+
+
+def _is_whole(frame: Frame) -> bool:
+    return bool({"energy", "forces"} & set(frame.labels))
 
 
 def _joined(whole: Frame, response: Frame) -> Frame:
