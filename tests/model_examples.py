@@ -21,20 +21,18 @@ FUNCTIONS: dict[str, Any] = {
 def potential(
     seed: int = 0, cutoff: float = 4.2, margin: float = 0.5, **options: Any
 ) -> NeuralNetworkPotential:
-    """Random weights; ranges of the features of `skewed`, widened by a part of their width."""
+    """Random weights; ranges from no neighbours to those of `skewed`, and a margin beyond."""
     arguments = {"hidden": (6, 5), "offsets": (-1.0, 2.0, 0.5), **FUNCTIONS, **options}
     elements = arguments.pop("elements", ELEMENTS)
-    bare = NeuralNetworkPotential(elements, cutoff, **arguments)
+    with torch.random.fork_rng():
+        bare = NeuralNetworkPotential(elements, cutoff, **arguments)
     _, nb = seen_by(skewed(), list(elements), cutoff)
-    features = bare.descriptor(nb).detach()
-    species = range(len(elements))
-    low = torch.stack([features[nb.species == s].amin(dim=0) for s in species])
-    high = torch.stack([features[nb.species == s].amax(dim=0) for s in species])
-    widening = margin * (high - low) + 0.05
+    largest = bare.descriptor(nb).detach().amax(dim=0) + 0.05
+    high = (largest * (1 + margin)).repeat(len(elements), 1)
     with torch.random.fork_rng():
         torch.manual_seed(seed)
         model = NeuralNetworkPotential(
-            elements, cutoff, scaling=(low - widening, high + widening), **arguments
+            elements, cutoff, scaling=(-margin * high, high), **arguments
         )
     return model.eval()
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Sequence
+from copy import deepcopy
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -103,9 +104,7 @@ class NNPCalculator(Calculator):
                 f"got {type(found).__name__}"
             )
         # A copy of its own: moving or training the caller's model must not change results.
-        copy = NeuralNetworkPotential(**found.config(), metadata=found.metadata)
-        copy.load_state_dict(found.state_dict())
-        return copy.to(self.device, self.dtype).eval().requires_grad_(False)
+        return deepcopy(found).to(self.device, self.dtype).eval().requires_grad_(False)
 
     def todict(self, skip_default: bool = True) -> dict[str, Any]:
         """Plain description, written into trajectories and databases."""
