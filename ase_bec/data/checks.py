@@ -42,7 +42,7 @@ def check_units(frames: Sequence[Frame]) -> None:
 
 def notes(frames: Sequence[Frame]) -> tuple[str, ...]:
     """Lines about what is unusual but may be meant: duplicates, broken sum rules."""
-    return (*_duplicate_notes(frames), *_sum_rule_notes(frames))
+    return (*_duplicate_notes(frames), *_sum_rule_notes(frames), *_field_notes(frames))
 
 
 def duplicates(frames: Iterable[Frame]) -> list[tuple[int, int]]:
@@ -200,3 +200,13 @@ def _sum_rule_notes(frames: Sequence[Frame]) -> list[str]:
     if abs(mean) > 0.5 and np.abs(residuals[worst] - np.round(mean) * np.eye(3)).max() < 0.2:
         text += f"; is `net_charge` = {frames[worst].net_charge + round(mean):+g} missing?"
     return [text]
+
+
+def _field_notes(frames: Sequence[Frame]) -> list[str]:
+    count = sum(frame.electric_field is not None for frame in frames)
+    if not count:
+        return []
+    return [
+        f"{count} frames were computed in an electric field: energies and forces contain it; "
+        "`charges_from_fields` makes Born charges of them"
+    ]

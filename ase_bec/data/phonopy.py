@@ -69,9 +69,10 @@ def _rows(text: str, name: str) -> Array:
 def _unit_cell(path: Path) -> Atoms:
     if path.suffix != ".yaml":
         try:
-            return read_vasp(path)
+            atoms: Atoms = read_vasp(path)
         except (ValueError, IndexError, KeyError) as error:
             raise ValueError(f"{path}: must be a POSCAR ({error})") from error
+        return atoms
     text = read_text(path)
     found = re.search(r"^unit_cell:\n((?: .*\n|-.*\n)+)", text, re.M)
     if found is None:

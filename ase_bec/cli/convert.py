@@ -1,0 +1,129 @@
+"""`ase-bec convert`: first-principles results as one extended XYZ file."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+
+from ase_bec.cli.errors import input_checked, require_new
+from ase_bec.cli.inputs import charges
+
+NAME = "convert"
+HELP = "read first-principles results and write them as one extended XYZ file"
+DETAILS = """\
+Reads extended XYZ, VASP OUTCAR and vasprun.xml, Quantum ESPRESSO pw.x and ph.x output, ABINIT DDB
+and phonopy BORN, also compressed; converts units and index order, checks, and prints a summary.
+
+examples:
+  ase-bec convert run1/OUTCAR run2/vasprun.xml.gz --output data.xyz
+  ase-bec convert scf.out ph.out --sum-rule O --output data.xyz
+  ase-bec convert old.xyz --key energy=E_pbe --unit forces=Ry/bohr --output data.xyz
+"""
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add the arguments of this command."""
+    parser.add_argument("files", nargs="+", type=Path, metavar="FILE", help="results, in order")
+    parser.add_argument(
+        "--output", type=Path, metavar="XYZ", help="file to write; without it, only check"
+    )
+    parser.add_argument("--overwrite", action="store_true", help="replace the output")
+    reading = parser.add_argument_group("reading")
+    reading.add_argument("--format", metavar="NAME", help="format of the files (default: found)")
+    reading.add_argument(
+        "--key",
+        action="append",
+        type=_pair,
+        default=[],
+        metavar="LABEL=KEY",
+        help="key of a label in extended XYZ",
+    )
+    reading.add_argument(
+        "--unit",
+        action="append",
+        type=_pair,
+        default=[],
+        metavar="LABEL=UNIT",
+        help="unit of a label in extended XYZ",
+    )
+    reading.add_argument(
+        "--displacement-first",
+        action="store_true",
+        help="Born charges in extended XYZ are [displacement, field]",
+    )
+    reading.add_argument(
+        "--allow-unconverged",
+        action="store_true",
+        help="take what has not converged or ends early",
+    )
+    reading.add_argument(
+        "--no-unit-check", action="store_true", help="take labels that look like other units"
+    )
+    changes = parser.add_argument_group("changes")
+    changes.add_argument(
+        "--sum-rule",
+        metavar="uniform|EL,EL",
+        help="make Born charges add up to the net charge, on all atoms or those of elements",
+    )
+    changes.add_argument(
+        "--from-fields",
+        action="store_true",
+        help="Born charges from forces of one structure in several fields",
+    )
+    changes.add_argument(
+        "--fold",
+        type=_formal,
+        metavar="Li=1,P=5,O=-2",
+        help="put polarizations on the branch nearest to that of formal charges",
+    )
+
+
+def run(options: argparse.Namespace) -> int:
+    """Read, check, write."""
+    if options.output is not None:
+        require_new((options.output,), options.overwrite)
+    from ase_bec.data import (
+        Dataset,
+        charges_from_fields,
+        fold_polarization,
+        read_dataset,
+        write_dataset,
+    )
+
+    with input_checked():
+        data = read_dataset(
+            options.files,
+            format=options.format,
+            keys=dict(options.key),
+            units=dict(options.unit),
+            displacement_first=options.displacement_first,
+            allow_unconverged=options.allow_unconverged,
+            check_units=not options.no_unit_check,
+        )
+        if options.from_fields:
+            data = Dataset(charges_from_fields(data), data.notes)
+        if options.sum_rule is not None:
+            rule = options.sum_rule
+            data = data.with_sum_rule(rule if rule == "uniform" else rule.split(","))
+        if options.fold is not None:
+            data = Dataset(fold_polarization(data, options.fold), data.notes)
+    print(data.summary())
+    if options.output is not None:
+        with input_checked():
+            write_dataset(options.output, data)
+        print(f"{len(data)} frames written to {options.output}")
+    return 0
+
+
+def _pair(text: str) -> tuple[str, str]:
+    label, equals, value = text.partition("=")
+    if not (label and equals and value):
+        raise argparse.ArgumentTypeError(f"must be LABEL=VALUE, got {text!r}")
+    return label, value
+
+
+def _formal(text: str) -> dict[str, float]:
+    values = charges(text)
+    if isinstance(values, Path):
+        raise argparse.ArgumentTypeError(f"must be as in Li=1,P=5,O=-2, got {text!r}")
+    return values
