@@ -64,7 +64,7 @@ class EquivariantNetwork(nn.Module):
         self.cutoff, self.degree, self.channels = self.density.cutoff, degree, channels
         self.hidden = tuple(int(n) for n in hidden)
         inputs = n_elements * radial
-        contraction = torch.randn(n_elements, degree + 1, inputs, channels) / inputs**0.5
+        contraction = torch.randn(n_elements, degree + 1, channels, inputs) / inputs**0.5
         self.contraction = nn.Parameter(contraction)
         self.n_vectors = degree * channels**2
         self.n_invariants = inputs + degree * channels * (channels + 1) // 2
@@ -100,47 +100,46 @@ class EquivariantNetwork(nn.Module):
 
     def from_density(self, density: Tensor, species: Tensor) -> Tensor:
         """Local dipoles (n, 3) in e·Å from the centres' densities."""
-        out = density.new_zeros(len(density), 3)
-        for element in range(self.n_elements):
+        invariants, vectors = self._ingredients(density, species)
+        scaled = (invariants - self.mean[species]) / self.deviation[species]
+        factors = density.new_zeros(len(density), self.n_vectors)
+        for element, network in enumerate(self.networks):
             index = (species == element).nonzero()[:, 0]
             if len(index):
-                invariants, vectors = self._ingredients(density[index], element)
-                scaled = (invariants - self.mean[element]) / self.deviation[element]
-                factors = self.networks[element](scaled) / self.size[element]  # [i, c]
-                dipoles = (factors[:, None, :] @ vectors)[:, 0]
-                out = out.index_copy(0, index, dipoles)
-        return out
+                factors = factors.index_copy(0, index, network(scaled[index]))
+        dipoles: Tensor = (factors / self.size[species])[:, None, :] @ vectors
+        return dipoles[:, 0]
 
     def set_scales(self, density: Tensor, species: Tensor) -> None:
         """Standardise the invariants and scale the vectors to unit size over given centres."""
         with torch.no_grad():
+            invariants, vectors = self._ingredients(density, species)
             for element in range(self.n_elements):
-                chosen = density[species == element]
-                if not len(chosen):
+                chosen = species == element
+                if not bool(chosen.any()):
                     continue
-                invariants, vectors = self._ingredients(chosen, element)
-                deviation = invariants.std(dim=0, correction=0)
-                self.mean[element] = invariants.mean(dim=0)
+                deviation = invariants[chosen].std(dim=0, correction=0)
+                size = (vectors[chosen] ** 2).mean(dim=(0, 2)).sqrt()
+                self.mean[element] = invariants[chosen].mean(dim=0)
                 self.deviation[element] = deviation.clamp_min(1e-3 * float(deviation.max()) + 1e-9)
-                size = (vectors**2).mean(dim=(0, 2)).sqrt()
                 self.size[element] = size.clamp_min(1e-3 * float(size.max()) + 1e-9)
 
-    def _ingredients(self, density: Tensor, element: int) -> tuple[Tensor, Tensor]:
-        """Invariants (n, n_invariants) and vectors (n, n_vectors, 3) of centres of one element."""
+    def _ingredients(self, density: Tensor, species: Tensor) -> tuple[Tensor, Tensor]:
+        """Invariants (n, n_invariants) and vectors (n, n_vectors, 3)."""
         n, flat = len(density), density.flatten(1, 2)  # [i, (e k), lm]
-        b = [
-            (self.contraction[element, l].T @ flat[:, :, l * l : (l + 1) ** 2])  # [i, q, m]
-            for l in range(self.degree + 1)  # noqa: E741
-        ]
+        contraction = self.contraction[species]  # [i, l, q, (e k)]
         row, column = self._upper
         invariants = [flat[:, :, 0]]
         vectors = []
+        lower = contraction[:, 0] @ flat[:, :, :1]  # B of l, [i, q, m]
         for l in range(self.degree):  # noqa: E741
-            power = b[l + 1] @ b[l + 1].transpose(1, 2)
-            invariants.append(power[:, row, column])
+            upper = contraction[:, l + 1] @ flat[:, :, (l + 1) ** 2 : (l + 2) ** 2]
+            invariants.append((upper @ upper.transpose(1, 2))[:, row, column])
             table = getattr(self, f"_coupling{l}")  # [m', (m, axis)]
-            above = (b[l + 1] @ table).reshape(n, self.channels, 2 * l + 1, 3)
-            vectors.append(torch.einsum("iqm,ipma->iqpa", b[l], above).flatten(1, 2))
+            above = (upper @ table).reshape(n, self.channels, 2 * l + 1, 3)
+            above = above.transpose(1, 2).reshape(n, 2 * l + 1, -1)  # [i, m, (p, axis)]
+            vectors.append((lower @ above).reshape(n, -1, 3))
+            lower = upper
         return torch.cat(invariants, dim=1), torch.cat(vectors, dim=1)
 
 

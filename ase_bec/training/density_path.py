@@ -9,12 +9,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, fields
+from typing import Protocol
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
-from ase_bec.descriptors.density import NeighbourDensity
 from ase_bec.descriptors.harmonics import harmonic_tables, harmonics
 from ase_bec.models.equivariant import EquivariantNetwork
 from ase_bec.system import System
@@ -35,8 +36,10 @@ class DensityGeometry:
     density : Tensor, (n, e, K, M)
     radial, slope : Tensor, (n·e, K, J)
         Radial functions and their derivatives.
+    distance : Tensor, (n·e, J)
+        From centre to neighbour in Å.
     unit : Tensor, (n·e, 3, J)
-        From centre to neighbour.
+        Direction from centre to neighbour.
     angular : Tensor, (n·e, M, J)
         Harmonics.
     turning : Tensor, (n·e, 3, M, J)
@@ -49,6 +52,7 @@ class DensityGeometry:
     density: Tensor
     radial: Tensor
     slope: Tensor
+    distance: Tensor
     unit: Tensor
     angular: Tensor
     turning: Tensor
@@ -62,14 +66,16 @@ class DensityGeometry:
             moved[field.name] = tensor.to(device, dtype if tensor.is_floating_point() else None)
         return DensityGeometry(**moved)
 
-    def on_atoms(self, by_density: Tensor) -> Tensor:
-        """From a derivative by the density (n, e, K, M) to that by the positions (n, 3)."""
-        n, e = by_density.shape[:2]
+    def on_pairs(self, by_density: Tensor) -> Tensor:
+        """From a derivative by the density (n, e, K, M) to that by pair vectors (n·e, 3, J)."""
         p = by_density.flatten(0, 1)  # [ie, k, m]
         along = ((p @ self.angular) * self.slope).sum(dim=1, keepdim=True)  # [ie, 1, j]
         across = (p.transpose(1, 2) @ self.radial)[:, None] * self.turning  # [ie, x, m, j]
-        pairs = along * self.unit + across.sum(dim=2)  # [ie, x, j]
-        own = pairs.reshape(n, e, 3, -1).sum(dim=(1, 3))
+        return along * self.unit + across.sum(dim=2)
+
+    def on_atoms(self, pairs: Tensor) -> Tensor:
+        """From a derivative by the pair vectors to that by the positions (n, 3)."""
+        own = pairs.reshape(len(self.species), -1, 3, pairs.shape[2]).sum(dim=(1, 3))
         return (-own).index_add(0, self.neighbour, pairs.transpose(1, 2).reshape(-1, 3))
 
 
@@ -98,7 +104,7 @@ class DensityPath:
 
     def directions(self, normals: Tensor) -> Tensor:
         """Directions of the field (frames, 3), evenly over the sphere."""
-        return normals / normals.norm(dim=1, keepdim=True)
+        return torch.nn.functional.normalize(normals, dim=1)
 
     def rows(
         self, geometries: Sequence[DensityGeometry], directions: Tensor
@@ -112,14 +118,36 @@ class DensityPath:
         dipoles = along.new_zeros(len(geometries)).index_add(0, frame, along)
         (by_density,) = torch.autograd.grad(dipoles.sum(), leaf, create_graph=True)
         parts = torch.split(by_density, sizes.tolist())
-        rows = [g.on_atoms(p) for g, p in zip(geometries, parts, strict=True)]
+        rows = [g.on_atoms(g.on_pairs(p)) for g, p in zip(geometries, parts, strict=True)]
         return dipoles, torch.cat(rows)
 
 
-def density_geometry(
-    descriptor: NeighbourDensity, system: System, species: Tensor
-) -> DensityGeometry:
-    """Geometry of one frame for a neighbour density."""
+class Channels(Protocol):
+    """Radial channels exp[-η(r-μ)²] f_c and harmonics up to a degree, as `NeighbourDensity`."""
+
+    @property
+    def n_elements(self) -> int:
+        """Number of elements."""
+        ...
+
+    @property
+    def cutoff(self) -> float:
+        """R_c in Å."""
+        ...
+
+    @property
+    def degree(self) -> int:
+        """Largest l."""
+        ...
+
+    @property
+    def gaussians(self) -> NDArray[np.float64]:
+        """Rows (η, μ)."""
+        ...
+
+
+def density_geometry(descriptor: Channels, system: System, species: Tensor) -> DensityGeometry:
+    """Geometry of one frame for the density in given channels."""
     vectors = system.vectors()
     distance = vectors.norm(dim=1)
     unit = vectors / distance[:, None]
@@ -142,14 +170,15 @@ def density_geometry(
         return out.movedim(1, -1).contiguous()
 
     radial, angular = padded(radial), padded(angular)
-    density = (radial @ angular.transpose(1, 2)).reshape(n, e, *descriptor.shape[1:])
+    density = radial @ angular.transpose(1, 2)
+    density = density.reshape(n, e, *density.shape[1:])
     return DensityGeometry(
-        species, density, radial, padded(slope), padded(unit), angular, padded(turning),
-        padded(system.neighbour).flatten(),
+        species, density, radial, padded(slope), padded(distance), padded(unit), angular,
+        padded(turning), padded(system.neighbour).flatten(),
     )  # fmt: skip
 
 
-def _radial(descriptor: NeighbourDensity, distance: Tensor) -> tuple[Tensor, Tensor]:
+def _radial(descriptor: Channels, distance: Tensor) -> tuple[Tensor, Tensor]:
     """Radial functions and their derivatives, (E, K)."""
     eta, centre = torch.as_tensor(descriptor.gaussians, dtype=distance.dtype).T
     away = distance[:, None] - centre
@@ -167,4 +196,4 @@ def _turning(angular: Tensor, unit: Tensor, distance: Tensor, degree: int) -> Te
     turn = torch.as_tensor(tables.turn, dtype=angular.dtype)
     momentum = (angular[:, partner] * turn).sum(dim=-1)  # [p, x, m]
     across = torch.linalg.cross(unit[:, :, None].expand_as(momentum), momentum, dim=1)
-    return -across / distance[:, None, None]
+    return torch.div(-across, distance[:, None, None])

@@ -1,148 +1,245 @@
-"""Energies, forces and stress of a neural-network potential against labels."""
+"""Training of neural-network potentials on energies, forces and stress."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import NamedTuple
-
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+import numpy as np
 import torch
-from torch import Tensor
+from numpy.typing import NDArray
+from torch import Tensor, nn
 
-from ..data.frame import Frame
-from ..descriptors.symmetry import SymmetryFunctions, angular_from_moments
-from ..models.energy import NeuralNetworkPotential
-from ..models.species import species_of
-from ..system import System
-from .geometry import PairGeometry, pair_geometry
+from ase_bec.data import Frame
+from ase_bec.descriptors.symmetry import SymmetryFunctions, angular_from_moments
+from ase_bec.models.energy import NeuralNetworkPotential
+from ase_bec.models.species import species_of
+from ase_bec.system import System
 
-__all__ = ["Predicted", "Sample", "join", "predict", "prepare"]
+from .density_path import DensityGeometry, density_geometry
+from .polarization import checked_weights
+from .task import Errors, Loss, rmse, tally
+
+__all__ = ["PotentialSample", "PotentialTask"]
+
+WEIGHTS = {"energy": 1.0, "forces": 1.0, "stress": 0.0}
 
 
-class Sample(NamedTuple):
-    """One or several labelled structures, prepared for training.
+@dataclass(frozen=True)
+class _Channels:
+    n_elements: int
+    cutoff: float
+    degree: int
+    gaussians: NDArray[np.float64]
+
+
+@dataclass(frozen=True, eq=False)
+class PotentialSample:
+    """One frame: geometry of G2 (degree 0) and G5, and labels.
 
     Attributes
     ----------
-    radial, angular : PairGeometry
-        Geometry of G2 (degree 0) and of G5.
-    moments : tuple of three Tensors
-        Moments of G2, of G5, and Σ_j w_c² of G5: where a step starts.
-    species, structure : Tensor, (N,)
-        Element and structure of each atom.
-    n_atoms, volume, energy : Tensor, (B,)
-        Of each structure; energies in eV, volumes in Å³.
-    forces : Tensor, (N, 3)
+    radial, angular : DensityGeometry
+    own : Tensor, (n, n_elements, C)
+        Σ_j w_c², the terms j = k of G5.
+    volume : float
+        Å³; 1 without a periodic cell.
+    energy : float
+        eV.
+    forces : Tensor, (n, 3)
         eV/Å.
-    stress : Tensor, (B, 3, 3)
-        eV/Å³, NaN where not known.
+    stress : Tensor, (3, 3)
+        eV/Å³, NaN where it is not known.
     """
 
-    radial: PairGeometry
-    angular: PairGeometry
-    moments: tuple[Tensor, Tensor, Tensor]
-    species: Tensor
-    structure: Tensor
-    n_atoms: Tensor
-    volume: Tensor
-    energy: Tensor
+    radial: DensityGeometry
+    angular: DensityGeometry
+    own: Tensor
+    volume: float
+    energy: float
     forces: Tensor
     stress: Tensor
 
-
-class Predicted(NamedTuple):
-    """Energies (B,), forces (N, 3) and stress (B, 3, 3) of a model."""
-
-    energy: Tensor
-    forces: Tensor
-    stress: Tensor
+    def __len__(self) -> int:
+        return len(self.forces)
 
 
-def prepare(frame: Frame, model: NeuralNetworkPotential, dtype: torch.dtype) -> Sample:
-    """Prepare a frame for a model.
+class PotentialTask:
+    r"""Loss of a neural-network potential.
+
+    .. math:: L = \frac1N\sum_n \Big[ w_E \Big(\frac{\Delta U_n}{M_n}\Big)^2 +
+              \frac{w_F}{3M_n}\sum_a |\Delta F_a|^2 + \frac{w_\sigma}{9}|\Delta\sigma_n|^2 \Big]
+
+    over N frames of M_n atoms, in eV, eV/Å and eV/Å³. Symmetry functions with whole-number ζ are
+    polynomials of the neighbour density, whose geometry is computed once.
+
+    Parameters
+    ----------
+    model : NeuralNetworkPotential
+        With G2 and G5 of whole-number ζ.
+    weights : mapping
+        w_E, w_F, w_σ for ``energy``, ``forces`` and ``stress``; 1, 1 and 0 if not given.
+    dtype, device
+        Of the training.
 
     Raises
     ------
     ValueError
-        If the frame has no energy or forces, the model has functions that moments cannot carry,
-        or an element is unknown.
+        If a weight has another name or is negative, all are zero, or the model has other
+        functions.
     """
-    descriptor: SymmetryFunctions = model.descriptor
-    if frame.energy is None or frame.forces is None:
-        raise ValueError(f"`{frame.source}` must have an energy and forces to train a potential")
-    if descriptor.g4 or descriptor.explicit or descriptor.plan is None:
-        raise ValueError("`g5` must have whole-number ζ, and `g4` be empty, to train a potential")
-    system = System.from_atoms(frame.atoms, model.cutoff)
-    species = species_of(system.numbers, model.elements)
-    n_elements = len(model.elements)
-    g2 = torch.tensor(descriptor.g2, dtype=torch.float64).reshape(-1, 2)
-    eta = torch.as_tensor(descriptor.plan.eta)
-    g5 = torch.stack([eta, torch.zeros_like(eta)], dim=1)
-    radial = pair_geometry(system, species, n_elements, model.cutoff, g2, 0)
-    angular = pair_geometry(system, species, n_elements, model.cutoff, g5, descriptor.plan.degree)
-    own = torch.zeros(len(species) * n_elements, len(eta), dtype=torch.float64)
-    own.index_add_(0, angular.slot, angular.weight**2)
-    leaves = (radial.moments(), angular.moments(), own.reshape(len(species), n_elements, -1))
-    periodic = bool(frame.atoms.pbc.all())
-    known = frame.stress is not None and periodic
-    return Sample(
-        radial.to(dtype),
-        angular.to(dtype),
-        (leaves[0].to(dtype), leaves[1].to(dtype), leaves[2].to(dtype)),
-        species,
-        torch.zeros(len(species), dtype=torch.int64),
-        torch.tensor([len(species)]),
-        torch.tensor([frame.atoms.get_volume() if periodic else 1.0], dtype=dtype),
-        torch.tensor([frame.energy], dtype=torch.float64),
-        torch.as_tensor(frame.forces, dtype=dtype),
-        torch.as_tensor(frame.stress, dtype=dtype)[None]
-        if known
-        else torch.full((1, 3, 3), torch.nan, dtype=dtype),
+
+    def __init__(
+        self,
+        model: NeuralNetworkPotential,
+        weights: Mapping[str, float] | None = None,
+        dtype: torch.dtype = torch.float32,
+        device: torch.device | str = "cpu",
+    ) -> None:
+        descriptor: SymmetryFunctions = model.descriptor
+        if descriptor.g4 or descriptor.explicit or descriptor.plan is None:
+            raise ValueError(
+                "`model` must have G5 with whole-number ζ, and no G4, to be trained, got others"
+            )
+        self.plan = descriptor.plan
+        self.weights = checked_weights(weights or {}, WEIGHTS)
+        self.model = model.to(device, dtype).train()
+        g2, eta = np.array(descriptor.g2).reshape(-1, 2), self.plan.eta
+        g5 = np.column_stack([eta, np.zeros_like(eta)])
+        size = len(model.elements)
+        self._channels = (
+            _Channels(size, model.cutoff, 0, g2),
+            _Channels(size, model.cutoff, self.plan.degree, g5),
+        )
+        self.labels = tuple(name for name, w in self.weights.items() if w)
+        units = {"energy": "eV/atom", "forces": "eV/Å", "stress": "eV/Å³"}
+        self.units = {name: units[name] for name in self.labels}
+
+    @property
+    def network(self) -> nn.Module:
+        """The trained networks."""
+        return self.model.networks
+
+    def prepare(self, frame: Frame) -> PotentialSample:
+        """Geometry and labels of one frame."""
+        parameter = next(self.model.networks.parameters())
+        species = species_of(torch.as_tensor(frame.atoms.numbers), self.model.elements)
+        system = System.from_atoms(frame.atoms, self.model.cutoff)
+        radial, angular = (density_geometry(c, system, species) for c in self._channels)
+        own = (angular.radial**2).sum(dim=2).reshape(len(frame), -1, len(self.plan.eta))
+        periodic = bool(frame.atoms.pbc.all())
+        unknown = np.full((len(frame), 3), np.nan)
+        return PotentialSample(
+            radial.to(parameter.device, parameter.dtype),
+            angular.to(parameter.device, parameter.dtype),
+            own.to(parameter),
+            frame.atoms.get_volume() if periodic else 1.0,
+            np.nan if frame.energy is None else frame.energy,
+            torch.as_tensor(unknown if frame.forces is None else frame.forces).to(parameter),
+            torch.as_tensor(unknown[:3] if frame.stress is None else frame.stress).to(parameter),
+        )
+
+    def start(self, samples: Sequence[PotentialSample]) -> None:
+        """Fit offsets and scaling to the training samples; standardise the first layers."""
+        model = self.model
+        species = torch.cat([s.radial.species for s in samples])
+        with torch.no_grad():
+            if self.weights["energy"]:
+                model.offsets.copy_(energy_offsets(samples, len(model.elements)))
+            features = torch.cat([self._features(s, _leaves([s])) for s in samples])
+            for element, network in enumerate(model.networks.networks):
+                chosen = features[species == element]
+                if not len(chosen):
+                    continue
+                model.scaling.low[element] = chosen.amin(dim=0)
+                model.scaling.high[element] = chosen.amax(dim=0)
+                scaled = model.scaling(chosen, species[species == element])
+                first = network[0]  # type: ignore[index]
+                first.weight /= scaled.std(dim=0, correction=0).clamp_min(1e-3)
+                first.bias.copy_(-(first.weight @ scaled.mean(dim=0)))
+
+    def loss(self, samples: Sequence[PotentialSample], normals: Tensor | None) -> Loss:
+        """Loss of each sample; nothing is left to chance."""
+        wrong = self._wrong(samples, create_graph=True)
+        parts = [
+            self.weights[name] * torch.stack([(part**2).mean() for part in wrong[name]])
+            for name in self.labels
+        ]
+        return Loss(torch.stack(parts).sum(dim=0), self._tallies(wrong))
+
+    def errors(self, samples: Sequence[PotentialSample]) -> Errors:
+        """Errors of energy, forces and stress; forces also by element."""
+        wrong = self._wrong(samples, create_graph=False)
+        errors = self._tallies(wrong)
+        if "forces" in wrong:
+            species = torch.cat([s.radial.species for s in samples])
+            forces = torch.cat(wrong["forces"])
+            for k, element in enumerate(self.model.elements):
+                errors[f"forces {element}"] = tally(forces[species == k])
+        return errors
+
+    def score(self, errors: Errors) -> float:
+        """The mean loss that these errors amount to."""
+        return sum(self.weights[name] * rmse(errors[name]) ** 2 for name in self.labels)
+
+    def _tallies(self, wrong: dict[str, list[Tensor]]) -> Errors:
+        return {name: tally(torch.cat([x.flatten() for x in wrong[name]])) for name in wrong}
+
+    def _features(self, sample: PotentialSample, leaves: tuple[Tensor, ...]) -> Tensor:
+        radial, angular, own = leaves
+        g5 = angular_from_moments(angular, own, self.plan)[:, :, self.model.descriptor.g5_position]
+        return torch.cat([radial.flatten(1), g5.flatten(1)], dim=1)
+
+    def _wrong(
+        self, samples: Sequence[PotentialSample], create_graph: bool
+    ) -> dict[str, list[Tensor]]:
+        """Errors of each sample: energy per atom, forces (n, 3), stress (3, 3)."""
+        sizes = [len(s) for s in samples]
+        species = torch.cat([s.radial.species for s in samples])
+        leaves = tuple(x.detach().requires_grad_() for x in _leaves(samples))
+        atomic = self.model.from_features(self._features(samples[0], leaves), species)
+        wrong: dict[str, list[Tensor]] = {name: [] for name in self.labels}
+        if "energy" in wrong:
+            for sample, part in zip(samples, torch.split(atomic, sizes), strict=True):
+                wrong["energy"].append((part.sum() - sample.energy)[None] / len(sample))
+        if "forces" in wrong or "stress" in wrong:
+            slopes = torch.autograd.grad(atomic.sum(), leaves, create_graph=create_graph)
+            parts = zip(samples, *(torch.split(slope, sizes) for slope in slopes), strict=True)
+            for sample, radial, angular, own in parts:
+                pairs = _on_pairs(sample, radial, angular, own)
+                if "forces" in wrong:
+                    wrong["forces"].append(-sample.angular.on_atoms(pairs) - sample.forces)
+                if "stress" in wrong:
+                    vector = sample.angular.unit * sample.angular.distance[:, None]
+                    strain = torch.einsum("sxj,syj->xy", vector, pairs)
+                    stress = (strain + strain.T) / (2 * sample.volume)
+                    wrong["stress"].append(stress - sample.stress)
+        return wrong
+
+
+def _leaves(samples: Sequence[PotentialSample]) -> tuple[Tensor, Tensor, Tensor]:
+    """What a step starts from: moments of G2 and of G5, and the terms j = k."""
+    return (
+        torch.cat([s.radial.density for s in samples]),
+        torch.cat([s.angular.density for s in samples]),
+        torch.cat([s.own for s in samples]),
     )
 
 
-def join(samples: Sequence[Sample]) -> Sample:
-    """Several samples as one batch."""
-    counts = torch.cat([s.n_atoms for s in samples])
-    a, b, c = (torch.cat([s.moments[k] for s in samples]) for k in range(3))
-    return Sample(
-        PairGeometry.join([s.radial for s in samples]),
-        PairGeometry.join([s.angular for s in samples]),
-        (a, b, c),
-        torch.cat([s.species for s in samples]),
-        torch.repeat_interleave(torch.arange(len(counts)), counts),
-        counts,
-        torch.cat([s.volume for s in samples]),
-        torch.cat([s.energy for s in samples]),
-        torch.cat([s.forces for s in samples]),
-        torch.cat([s.stress for s in samples]),
-    )
+def _on_pairs(sample: PotentialSample, radial: Tensor, angular: Tensor, own: Tensor) -> Tensor:
+    """Derivative by the pair vectors (n·e, 3, J) from those by what a step starts from."""
+    g = sample.angular
+    by_square = 2 * own.flatten(0, 1)[:, :, None] * g.radial * g.slope  # [ie, c, j]
+    along = by_square.sum(dim=1, keepdim=True) * g.unit
+    return sample.radial.on_pairs(radial) + g.on_pairs(angular) + along
 
 
-def predict(model: NeuralNetworkPotential, batch: Sample, create_graph: bool) -> Predicted:
-    """Energies, forces and stress of a batch, differentiable by the parameters if asked for."""
-    leaves = [m.detach().requires_grad_() for m in batch.moments]
-    features = features_from_moments(model, leaves[0], leaves[1], leaves[2])
-    atomic = model.from_features(features, batch.species)
-    slopes = torch.autograd.grad(atomic.sum(), leaves, create_graph=create_graph)
-    on_pairs = batch.radial.from_moments(slopes[0]) + batch.angular.from_moments(slopes[1])
-    own = slopes[2].flatten(0, 1)[batch.angular.slot]  # [e, c]
-    radial = (2 * own * batch.angular.weight * batch.angular.slope).sum(dim=1)
-    on_pairs = on_pairs + radial[:, None] * batch.angular.unit
-    energy = atomic.new_zeros(len(batch.n_atoms)).index_add(0, batch.structure, atomic)
-    products = batch.angular.vector[:, :, None] * on_pairs[:, None, :]
-    strain = products.new_zeros(len(batch.n_atoms), 3, 3)
-    strain = strain.index_add(0, batch.structure[batch.angular.centre], products)
-    stress = (strain + strain.transpose(1, 2)) / (2 * batch.volume[:, None, None])
-    return Predicted(energy, -batch.angular.on_atoms(on_pairs), stress)
+def energy_offsets(samples: Sequence[PotentialSample], n_elements: int) -> Tensor:
+    """Energy of each element, by least squares over the samples, (n_elements,) in eV.
 
-
-def features_from_moments(
-    model: NeuralNetworkPotential, radial: Tensor, angular: Tensor, own: Tensor
-) -> Tensor:
-    """Symmetry functions (n, n_features) in the model's order."""
-    descriptor: SymmetryFunctions = model.descriptor
-    plan = descriptor.plan
-    if plan is None:
-        raise ValueError("`g5` must hold a function")
-    g5 = angular_from_moments(angular, own, plan)[:, :, descriptor.g5_position]
-    return torch.cat([radial.flatten(1), g5.flatten(1)], dim=1)
+    Where the compositions do not tell elements apart, the smallest offsets are taken.
+    """
+    species = [torch.bincount(s.radial.species, minlength=n_elements) for s in samples]
+    composition = torch.stack(species).double()
+    energies = torch.tensor([s.energy for s in samples], dtype=torch.float64)
+    found: Tensor = torch.linalg.lstsq(composition, energies[:, None], driver="gelsd").solution
+    return found[:, 0]
