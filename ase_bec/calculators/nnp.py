@@ -122,7 +122,9 @@ class NNPCalculator(Calculator):
     ) -> None:
         """Compute everything for a structure."""
         super().calculate(atoms, properties, system_changes)  # type: ignore[no-untyped-call]
-        structure: Atoms = self.atoms  # type: ignore[assignment]
+        structure: Atoms | None = self.atoms
+        if structure is None:
+            raise ValueError("`atoms` must be given, got none")
         self.results, self.extras = {}, {}
         if "stress" in properties and not structure.pbc.all():
             raise PropertyNotImplementedError(
