@@ -217,3 +217,16 @@ def test_molecules_of_other_elements() -> None:
     expected.positions = forces
     expected.rotate(50, (1, 2, 3))
     np.testing.assert_allclose(calc.get_forces(turned), expected.positions, atol=1e-12)
+
+
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs an accelerator")
+@pytest.mark.parametrize("dtype", ["float64", "float32"])
+def test_accelerator_gives_the_same(dtype) -> None:
+    atoms = skewed()
+    calc = NNPCalculator([potential(0), potential(1)], device="cuda", dtype=dtype)
+    expected = NNPCalculator([potential(0), potential(1)])
+    for name in NNPCalculator.implemented_properties:
+        values = expected.get_property(name, atoms)
+        tolerance = (1e-10 if dtype == "float64" else 2e-5) * np.abs(values).max()
+        np.testing.assert_allclose(calc.get_property(name, atoms), values, atol=tolerance)
+    assert calc.extras.keys() == expected.extras.keys()

@@ -37,6 +37,24 @@ def test_without_numba_everything_works(monkeypatch) -> None:
         monkeypatch.undo()
 
 
+def test_without_numba_installed() -> None:
+    """Nothing imports it unless it is there."""
+    code = (
+        "import importlib.util as util, sys\n"
+        "find = util.find_spec\n"
+        "util.find_spec = lambda name, package=None: None if name == 'numba' else find(name)\n"
+        "sys.modules['numba'] = None\n"
+        "from ase.build import molecule\n"
+        "from ase_bec import NNPCalculator, NeuralNetworkPotential\n"
+        "model = NeuralNetworkPotential(['O', 'H'], 4.0, g2=[(0, 0)], g5=[(0, 2, 1)],\n"
+        "    g4=[(0, 2, 1)], scaling=None)\n"
+        "model.scaling.high += 50\n"
+        "print(NNPCalculator(model).get_forces(molecule('H2O')).shape)\n"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    assert done.stdout.strip() == "(3, 3)", done.stderr
+
+
 def graph(descriptor, nb) -> list[str]:
     """Names of all operations behind the features."""
     values = descriptor(nb._replace(vectors=nb.vectors.clone().requires_grad_()))
