@@ -80,8 +80,9 @@ def run_md(
     time, temperature, enthalpy H, H + kinetic energy, field). Each frame carries the state of the
     thermostat and its random numbers, so the run can be killed at any moment and continued
     with ``resume=True`` on the same trajectory: no frame is lost or doubled, and where the
-    calculator's forces depend on nothing but the positions, the continued run equals an
-    uninterrupted one bit for bit. SIGINT and SIGTERM end it between two steps.
+    calculator's forces depend on nothing but the positions (our models: on one machine, with one
+    number of threads), the continued run equals an uninterrupted one bit for bit. SIGINT and
+    SIGTERM end it between two steps.
 
     Parameters
     ----------
