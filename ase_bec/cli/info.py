@@ -64,6 +64,5 @@ def _model(path: str) -> list[tuple[str, str]]:
         ("kind", type(model).__name__),
         ("elements", ", ".join(model.elements)),
         ("cutoff", f"{float(model.cutoff):g} Å"),
-        ("functions", str(model.descriptor.n_features)),
         *((name, str(value)) for name, value in getattr(model, "metadata", {}).items()),
     ]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any, Protocol
 
 import numpy as np
 import torch
@@ -22,6 +23,16 @@ from .density_path import DensityGeometry, DensityPath
 from .task import Errors, Loss, rmse, tally
 
 __all__ = ["PolarizationSample", "PolarizationTask"]
+
+
+class _Path(Protocol):
+    """How a network is trained."""
+
+    def prepare(self, system: System, species: Tensor) -> Any: ...
+    def start(self, geometries: Sequence[Any]) -> None: ...
+    def directions(self, normals: Tensor) -> Tensor: ...
+    def rows(self, geometries: Sequence[Any], directions: Tensor) -> tuple[Tensor, Tensor]: ...
+
 
 WEIGHTS = {"born_charges": 1.0, "polarization": 0.0}
 
@@ -86,12 +97,12 @@ class PolarizationTask:
         self.weights = checked_weights(weights or {}, WEIGHTS)
         self.model = model.to(device, dtype).train()
         network = model.network
-        self._path: DensityPath | AxisPath = (
+        self._path: _Path = (
             DensityPath(network) if isinstance(network, EquivariantNetwork) else AxisPath(network)
         )
         self._atoms = 1.0  # mean number of a training frame
-        names = {"born_charges": ("born_effective_charges",), "polarization": ("polarization",)}
-        self.labels = sum((names[k] for k, w in self.weights.items() if w), ())
+        names = {"born_charges": "born_effective_charges", "polarization": "polarization"}
+        self.labels: tuple[str, ...] = tuple(names[k] for k, w in self.weights.items() if w)
         units = {"born_charges": {"Z": "e"}, "polarization": {"D": "e·Å"}}
         self.units = {n: u for k, w in self.weights.items() if w for n, u in units[k].items()}
 
@@ -118,7 +129,7 @@ class PolarizationTask:
     def start(self, samples: Sequence[PolarizationSample]) -> None:
         """Fit scales to the training samples."""
         self._atoms = sum(len(s) for s in samples) / len(samples)
-        self._path.start([s.geometry for s in samples])  # type: ignore[misc]
+        self._path.start([s.geometry for s in samples])
 
     def loss(self, samples: Sequence[PolarizationSample], normals: Tensor | None) -> Loss:
         """Loss of each sample, for directions given by chance; for all of space without it."""
@@ -127,12 +138,13 @@ class PolarizationTask:
         unit = torch.eye(3).to(samples[0].charges)
         parts = [self._loss(samples, e.expand(len(samples), 3)) for e in unit]
         values = torch.stack([part.values for part in parts]).mean(dim=0)
-        return Loss(values, {n: sum(p.errors[n] for p in parts) for n in self.units})  # type: ignore[misc]
+        errors = {n: torch.stack([part.errors[n] for part in parts]).sum(dim=0) for n in self.units}
+        return Loss(values, errors)
 
     def _loss(self, samples: Sequence[PolarizationSample], directions: Tensor) -> Loss:
         sizes = torch.tensor([len(s) for s in samples], device=directions.device)
         frame = torch.repeat_interleave(sizes)
-        dipoles, rows = self._path.rows([s.geometry for s in samples], directions)  # type: ignore[arg-type]
+        dipoles, rows = self._path.rows([s.geometry for s in samples], directions)
         values, errors = torch.zeros_like(dipoles), {}
         if self.weights["born_charges"]:
             target = torch.einsum("ai,aij->aj", directions[frame], _charges(samples))
@@ -151,7 +163,7 @@ class PolarizationTask:
         """Errors of all components: Born charges also by element, on and off the diagonal."""
         unit = torch.eye(3).to(samples[0].charges)
         geometries = [s.geometry for s in samples]
-        found = [self._path.rows(geometries, e.expand(len(samples), 3)) for e in unit]  # type: ignore[arg-type]
+        found = [self._path.rows(geometries, e.expand(len(samples), 3)) for e in unit]
         errors = {}
         if self.weights["born_charges"]:
             wrong = torch.stack([rows for _, rows in found], dim=1) - _charges(samples)

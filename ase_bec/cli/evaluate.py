@@ -1,0 +1,50 @@
+"""`ase-bec evaluate`: errors of a model on labelled frames."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+
+from ase_bec.cli.errors import InputError, input_checked, require_new
+
+NAME = "evaluate"
+HELP = "compare a model with first-principles data"
+DETAILS = """\
+Prints RMSE and MAE of all components, by element, and on and off the diagonal of Born charges.
+Beside them stands the spread: the RMSE of predicting the mean of each element's labels.
+
+example:
+  ase-bec evaluate bec.pt frames.xyz --plot parity.png
+"""
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add the arguments of this command."""
+    parser.add_argument("model", help="model file or bundled name")
+    parser.add_argument("data", nargs="+", type=Path, help="files of labelled frames")
+    parser.add_argument("--plot", type=Path, metavar="PNG", help="draw model against labels")
+    parser.add_argument("--overwrite", action="store_true", help="replace an earlier picture")
+
+
+def run(options: argparse.Namespace) -> int:
+    """Evaluate the model."""
+    if options.plot is not None:
+        if options.plot.suffix != ".png":
+            raise InputError(f"--plot must end in .png, got `{options.plot}`")
+        require_new([options.plot], options.overwrite)
+    from ase_bec.data import read_dataset
+    from ase_bec.models import load
+    from ase_bec.training.evaluation import errors_of, evaluate, table
+    from ase_bec.training.parity import plot_parity
+
+    with input_checked():
+        model = load(options.model)
+        data = read_dataset(options.data)
+        comparisons = evaluate(model, data, progress=True)
+        for comparison in comparisons:
+            print(f"{comparison.name} in {comparison.unit}, {len(data)} frames")
+            print(table(errors_of(comparison)))
+        if options.plot is not None:
+            plot_parity(options.plot, comparisons)
+            print(f"picture in {options.plot}")
+    return 0

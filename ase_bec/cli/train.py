@@ -1,0 +1,95 @@
+"""`ase-bec train`: a model from first-principles data."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from ase_bec.cli.errors import InputError, input_checked
+
+if TYPE_CHECKING:
+    from ase_bec.training.run import Files, Result
+
+NAME = "train"
+HELP = "train a model on first-principles data; interrupt it at any moment and resume"
+DETAILS = """\
+Settings are read from a TOML file, such as
+
+  output = "bec.pt"
+  [data]
+  files = ["frames.xyz"]
+  test = 0.2
+  [model]
+  kind = "equivariant"
+  cutoff = 6.0
+  formal_charges = {Li = 1, P = 5, O = -2}
+  [training]
+  epochs = 200
+
+and each may be given anew as key=value. Beside the model go a table of errors (.csv), its picture
+(.png) and, until the training is done, a checkpoint (.checkpoint): after an interruption, even a
+kill, the same command with --resume goes on as if nothing had happened.
+
+example:
+  ase-bec train bec.toml training.epochs=400 output=long.pt
+  torchrun --nproc-per-node 2 -m ase_bec.cli.main train bec.toml
+"""
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add the arguments of this command."""
+    parser.add_argument("config", type=Path, help="TOML file of settings")
+    parser.add_argument("settings", nargs="*", metavar="key=value", help="in place of the file's")
+    existing = parser.add_mutually_exclusive_group()
+    existing.add_argument("--resume", action="store_true", help="go on from the checkpoint")
+    existing.add_argument("--overwrite", action="store_true", help="replace an earlier model")
+
+
+def run(options: argparse.Namespace) -> int:
+    """Train, or go on with it."""
+    from ase_bec.training.config import read_config
+    from ase_bec.training.parallel import processes
+    from ase_bec.training.run import Files, train
+
+    with input_checked():
+        config = read_config(options.config, options.settings)
+        files = Files.of(config.output)
+    _check_output(files, options)
+    with input_checked(), processes(config.training.device) as together:
+
+        def say(text: str) -> None:
+            if together.rank == 0:
+                print(text, flush=True)
+
+        try:
+            result = train(config, options.resume, True, together, say)
+        except FloatingPointError as error:
+            raise InputError(str(error)) from error
+    if not result.outcome.completed:
+        say("Interrupted: the same command with --resume goes on.")
+        return 130
+    if together.rank == 0:
+        _report(files, result)
+    return 0
+
+
+def _report(files: Files, result: Result) -> None:
+    from ase_bec.training.evaluation import table
+
+    for part, errors in result.errors.items():
+        print(f"\n{part} frames\n{table(errors)}")
+    outcome = result.outcome
+    print(f"\n{outcome.epoch} epochs in {outcome.seconds:.0f} s, best after {outcome.best}")
+    print(f"{files.model} (model), {files.table} (errors while training), {files.picture}")
+
+
+def _check_output(files: Files, options: argparse.Namespace) -> None:
+    if not files.model.parent.is_dir():
+        raise InputError(f"`output`: there is no folder `{files.model.parent}`")
+    if options.resume or options.overwrite:
+        return
+    for path in files:
+        if path.exists():
+            advice = "--resume, " if path == files.checkpoint else ""
+            raise InputError(f"`{path}` exists: give {advice}--overwrite or another `output=`")

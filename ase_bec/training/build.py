@@ -1,0 +1,89 @@
+"""From settings to models and tasks."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Mapping
+from typing import Any
+
+import torch
+
+from ase_bec.data import Dataset
+from ase_bec.models.equivariant import EquivariantNetwork
+from ase_bec.models.polarization import PolarizationModel
+from ase_bec.models.vaf import VAFNetwork
+
+from .config import Config
+from .formal_charges import guess_formal_charges
+from .polarization import PolarizationTask
+from .task import Task
+
+__all__ = ["KINDS", "make_task"]
+
+NETWORKS = {"equivariant": EquivariantNetwork, "vaf": VAFNetwork}
+KINDS = (*NETWORKS,)
+
+
+def make_task(config: Config, data: Dataset) -> tuple[Task[Any], list[str]]:
+    """Model and loss that the settings describe, and messages about what was chosen.
+
+    Parameters
+    ----------
+    config : Config
+        Settings.
+    data : Dataset
+        Frames to train on: they tell the elements and formal charges that are not given.
+
+    Raises
+    ------
+    ValueError
+        If a setting of the model or the loss is unknown or of no use.
+    """
+    options = dict(config.model)
+    kind = options.pop("kind", "equivariant")
+    if kind not in KINDS:
+        raise ValueError(f"`model.kind` must be one of {', '.join(KINDS)}, got {kind!r}")
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(config.training.seed)
+        model, messages = _polarization_model(kind, options, data)
+    dtype = getattr(torch, config.training.dtype)
+    task: Task[Any] = PolarizationTask(model, config.loss, dtype, config.training.device)
+    return task, messages
+
+
+def _polarization_model(
+    kind: str, options: dict[str, Any], data: Dataset
+) -> tuple[PolarizationModel, list[str]]:
+    elements = options.pop("elements", list(data.elements))
+    charges = options.pop("formal_charges", "guess")
+    messages = []
+    if charges == "guess":
+        charges = guess_formal_charges(data)
+        listed = ", ".join(f"{e} = {q:+g}" for e, q in charges.items())
+        messages.append(f"formal charges, guessed: {listed}; give `model.formal_charges` if wrong")
+    elif charges == "none":
+        charges = None
+    elif not isinstance(charges, dict):
+        raise ValueError(
+            '`model.formal_charges` must be a table such as {Li = 1}, "guess" or "none", '
+            f"got {charges!r}"
+        )
+    network = made(NETWORKS[kind], options, n_elements=len(elements))
+    return PolarizationModel(elements, network, charges), messages
+
+
+def made(kind: Any, options: Mapping[str, Any], **fixed: Any) -> Any:
+    """Make a class with settings of section ``[model]``, checking their names."""
+    parameters = inspect.signature(kind).parameters
+    known = [name for name in parameters if name not in (*fixed, "metadata")]
+    for name in options:
+        if name not in known:
+            raise ValueError(f"`model.{name}` is no setting of {kind.__name__}; known: "
+                             f"{', '.join(known)}")  # fmt: skip
+    for name in known:
+        if parameters[name].default is inspect.Parameter.empty and name not in options:
+            raise ValueError(f"`model.{name}` must be given for {kind.__name__}")
+    try:
+        return kind(**fixed, **options)
+    except TypeError as error:
+        raise ValueError(f"section `model` has a value of the wrong type: {error}") from error

@@ -1,0 +1,72 @@
+"""Pictures of a model's values against labels."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from .evaluation import Comparison, errors_of
+
+__all__ = ["plot_parity"]
+
+
+def plot_parity(path: str | Path, comparisons: Sequence[Comparison]) -> None:
+    """Draw values of the model against labels, one panel for each element and quantity.
+
+    Diagonal components of Born charges are dark, others light, as in the source paper's Fig. 2.
+
+    Parameters
+    ----------
+    path : str or Path
+        PNG file.
+    comparisons : sequence of Comparison
+        Quantities.
+
+    References
+    ----------
+    K. Shimizu et al., arXiv:2305.19546.
+    """
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from matplotlib.figure import Figure
+
+    panels = [
+        (c, element) for c in comparisons for element in sorted(set(c.symbols.tolist())) or [""]
+    ]
+    columns = min(len(panels), 4)
+    rows = -(-len(panels) // columns)
+    figure = Figure(figsize=(3.4 * columns, 3.4 * rows), layout="constrained")
+    FigureCanvasAgg(figure)
+    for k, (comparison, element) in enumerate(panels):
+        _panel(figure.add_subplot(rows, columns, k + 1), comparison, element)
+    path = Path(path)
+    unfinished = path.with_name(f".{path.name}.part")
+    figure.savefig(unfinished, format="png", dpi=150)
+    unfinished.replace(path)
+
+
+def _panel(axes: Any, c: Comparison, element: str) -> None:
+    chosen = c.symbols == element if element else np.ones(len(c.label), dtype=bool)
+    model, label = c.model[chosen], c.label[chosen]
+    series: list[tuple[str, str, Any]] = [("", "tab:blue", np.ones(label.shape[1:], dtype=bool))]
+    if c.name == "Z":
+        off = ~np.eye(3, dtype=bool)
+        series = [("off-diagonal", "lightskyblue", off), ("diagonal", "navy", ~off)]
+    for text, colour, which in series:
+        x, y = label[:, which].ravel(), model[:, which].ravel()
+        axes.plot(x, y, ".", color=colour, markersize=2, label=text, rasterized=True)
+    values = np.concatenate([label.ravel(), model.ravel()])
+    low, high = np.nanmin(values), np.nanmax(values)
+    margin = 0.05 * (high - low) + 1e-6
+    limits = (low - margin, high + margin)
+    axes.plot(limits, limits, color="black", linewidth=0.6, zorder=0)
+    figures = errors_of(c)[f"{c.name} {element}".strip()]
+    axes.set(
+        xlim=limits, ylim=limits, aspect="equal", xlabel=f"{c.name}, labels ({c.unit})",
+        ylabel=f"{c.name}, model ({c.unit})",
+        title=f"{element or c.name}: RMSE {figures['rmse']:.4f} {c.unit}",
+    )  # fmt: skip
+    if c.name == "Z":
+        axes.legend(frameon=False, markerscale=4, fontsize="small")

@@ -1,0 +1,180 @@
+"""A whole training: from settings to a saved model with its card."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable, Sequence
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import torch
+
+from ase_bec.data import Dataset, read_dataset
+
+from .build import make_task
+from .config import Config
+from .history import plot_history
+from .parallel import Processes
+from .progress import bar
+from .split import Split, split_frames
+from .task import Errors, Task, mae, rmse
+from .trainer import Outcome, Trainer
+
+__all__ = ["Files", "Result", "train"]
+
+
+class Files(NamedTuple):
+    """What a training writes: model, and beside it the state to resume from, table, picture."""
+
+    model: Path
+    checkpoint: Path
+    table: Path
+    picture: Path
+
+    @classmethod
+    def of(cls, output: str | Path) -> Files:
+        """Files of a training with this output."""
+        path = Path(output)
+        return cls(path, *(path.with_suffix(s) for s in (".checkpoint", ".csv", ".png")))
+
+
+class Result(NamedTuple):
+    """How a training ended.
+
+    Attributes
+    ----------
+    outcome : Outcome
+        Whether it was completed, and when.
+    errors : dict
+        For each part of the data (train, validation, test), each error's RMSE and MAE.
+    """
+
+    outcome: Outcome
+    errors: dict[str, dict[str, dict[str, float]]]
+
+
+def train(
+    config: Config,
+    resume: bool = False,
+    progress: bool = True,
+    processes: Processes = Processes(),  # noqa: B008 (immutable)
+    say: Callable[[str], None] = lambda text: None,
+) -> Result:
+    """Train a model and save it with its card.
+
+    Parameters
+    ----------
+    config : Config
+        Settings.
+    resume : bool
+        Go on from the checkpoint of an interrupted training.
+    progress : bool
+        Show a bar.
+    processes : Processes
+        Those that train together.
+    say : callable
+        Takes messages.
+
+    Raises
+    ------
+    FileNotFoundError, ValueError
+        If settings or data are of no use; nothing has been written then.
+    FloatingPointError
+        If the loss is not finite.
+    """
+    files = Files.of(config.output)
+    data = _read(config, say)
+    options = config.data
+    split = split_frames(
+        data.config_types, options.split, options.validation, options.test, options.seed
+    )
+    task, messages = make_task(config, data[split.train])
+    for message in messages:
+        say(message)
+    _check_labels(task, data)
+    say("frames: " + ", ".join(f"{len(part)} {name}" for name, part in split._asdict().items()))
+    with bar("prepare", "frame", progress and processes.rank == 0, len(data)) as frames:
+        samples = []
+        for frame in data:
+            samples.append(task.prepare(frame))
+            frames.update()
+    parts = {name: [samples[k] for k in part] for name, part in split._asdict().items()}
+    trainer = Trainer(
+        task, parts["train"], parts["validation"], config.training, files.checkpoint,
+        _identity(config), processes,
+    )  # fmt: skip
+    if resume:
+        trainer.resume()
+    outcome = trainer.run(progress)
+    if not outcome.completed or processes.rank > 0:
+        return Result(outcome, {})
+    errors = {name: _errors(task, part, config) for name, part in parts.items() if part}
+    task.model.metadata |= _card(config, data, split, outcome, errors)
+    task.model.double().eval().save(files.model)
+    plot_history(files.picture, trainer.rows, task.units)
+    files.checkpoint.unlink(missing_ok=True)
+    return Result(outcome, errors)
+
+
+def _read(config: Config, say: Callable[[str], None]) -> Dataset:
+    d = config.data
+    data = read_dataset(
+        d.files, keys=d.keys or None, units=d.units or None,
+        displacement_first=d.displacement_first, sum_rule=d.sum_rule,
+    )  # fmt: skip
+    for line in data.summary().splitlines():
+        say(line)
+    return data
+
+
+def _check_labels(task: Task[Any], data: Dataset) -> None:
+    for frame in data:
+        missing = sorted(set(task.labels) - set(frame.labels))
+        if missing:
+            raise ValueError(
+                f"{frame.source}: must have the label `{missing[0]}` to train on, got none; "
+                "name its key under [data.keys], or leave the file out"
+            )
+
+
+def _identity(config: Config) -> dict[str, Any]:
+    """What must be the same to go on with a training."""
+    plain = config.plain()
+    del plain["output"], plain["training"]["device"]
+    plain["data"]["files"] = [Path(f).name for f in config.data.files]
+    return plain | {"sha256": _digests(config.data.files)}
+
+
+def _digests(files: Sequence[str]) -> list[str]:
+    return [hashlib.sha256(Path(f).read_bytes()).hexdigest() for f in files]
+
+
+def _errors(task: Task[Any], samples: Sequence[Any], config: Config) -> dict[str, dict[str, float]]:
+    total: Errors = {}
+    size = config.training.batch
+    for k in range(0, len(samples), size):
+        for name, found in task.errors(samples[k : k + size]).items():
+            total[name] = total[name] + found if name in total else found
+    present = {name: tallied for name, tallied in total.items() if tallied[2] > 0}
+    return {name: {"rmse": rmse(t), "mae": mae(t)} for name, t in present.items()}
+
+
+def _card(
+    config: Config, data: Dataset, split: Split, outcome: Outcome, errors: dict[str, Any]
+) -> dict[str, Any]:
+    """What the model is, as plain values."""
+    return {
+        "data": [
+            {"file": Path(f).name, "sha256": digest}
+            for f, digest in zip(config.data.files, _digests(config.data.files), strict=True)
+        ],
+        "frames": {name: len(part) for name, part in split._asdict().items()},
+        "split": split._asdict(),
+        "errors": errors,
+        "config": _identity(config),
+        "epochs": outcome.epoch,
+        "best_epoch": outcome.best,
+        "seconds": outcome.seconds,
+        "versions": {"ase-bec": version("ase-bec"), "torch": str(torch.__version__)},
+    }
