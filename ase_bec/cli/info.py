@@ -60,9 +60,11 @@ def _model(path: str) -> list[tuple[str, str]]:
     from ase_bec import models
 
     model: Any = models.load(path)
+    descriptor = getattr(model, "descriptor", None)
     return [
         ("kind", type(model).__name__),
         ("elements", ", ".join(model.elements)),
         ("cutoff", f"{float(model.cutoff):g} Å"),
+        *([("functions", str(descriptor.n_features))] if descriptor is not None else []),
         *((name, str(value)) for name, value in getattr(model, "metadata", {}).items()),
     ]

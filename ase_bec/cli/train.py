@@ -85,6 +85,8 @@ def _report(files: Files, result: Result) -> None:
 
 
 def _check_output(files: Files, options: argparse.Namespace) -> None:
+    if files.model.suffix != ".pt":
+        raise InputError(f"`output` must end in .pt, got `{files.model}`")
     if not files.model.parent.is_dir():
         raise InputError(f"`output`: there is no folder `{files.model.parent}`")
     if options.resume or options.overwrite:
