@@ -252,11 +252,18 @@ def _relax_ends(images: list[Atoms], fmax: float, max_steps: int, progress: str 
         image.positions += (1 - fraction) * moves[0] + fraction * moves[1]
 
 
+class _Quiet(FIRE):
+    """FIRE that writes no log and so asks for no energies, which may cost more than forces."""
+
+    def log(self, *_: object) -> None:
+        """Write nothing."""
+
+
 def _relax(
     what: Any, fmax: float, max_steps: int, after_step: Callable[[float], None]
 ) -> tuple[int, float]:
     """Relax a structure or a band; return the steps taken and the largest force."""
-    optimizer = FIRE(what, logfile=None)
+    optimizer = _Quiet(what, logfile=None)
     force = np.inf
     for _ in optimizer.irun(fmax=fmax, steps=max_steps):
         force = float(np.linalg.norm(what.get_forces(), axis=1).max())

@@ -92,6 +92,22 @@ def test_observer_sees_every_step_and_limit_is_kept() -> None:
     assert not np.array_equal(seen[-2], seen[-1])
 
 
+def test_relaxing_an_end_asks_for_no_energies() -> None:
+    asked = []
+
+    class Asked(DoubleWell):
+        def get_property(self, name: str, *args: object, **kwargs: object) -> object:
+            asked.append(name)
+            return super().get_property(name, *args, **kwargs)
+
+    band = interpolate_path(*wells(), 3)
+    band[0].positions[0] += 0.1
+    find_path(band, Asked, fmax=0.002, max_steps=40, relax_ends=True)
+    alone = asked[: asked.index("energy")]
+    assert len(alone) > 10
+    assert set(alone) == {"forces"}
+
+
 def test_vacancy_hop_in_copper_is_symmetric() -> None:
     atoms = bulk("Cu", cubic=True).repeat(2)
     neighbour = atoms.get_distances(0, range(1, len(atoms)), mic=True).argmin() + 1
