@@ -89,6 +89,7 @@ def run(options: argparse.Namespace) -> int:
         read_dataset,
         write_dataset,
     )
+    from ase_bec.data.checks import notes
 
     with input_checked():
         data = read_dataset(
@@ -101,7 +102,8 @@ def run(options: argparse.Namespace) -> int:
             check_units=not options.no_unit_check,
         )
         if options.from_fields:
-            data = Dataset(charges_from_fields(data), data.notes)
+            frames = charges_from_fields(data)
+            data = Dataset(frames, notes(frames))
         if options.sum_rule is not None:
             rule = options.sum_rule
             data = data.with_sum_rule(rule if rule == "uniform" else rule.split(","))

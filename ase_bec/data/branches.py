@@ -7,9 +7,9 @@ from dataclasses import replace
 from typing import Any
 
 import numpy as np
-from ase.geometry import find_mic
 
 from ase_bec.data.frame import Array, Frame
+from ase_bec.data.lattice import shortest_vectors
 
 
 def smallest_dipole(dipole: Array, cell: Array, quantum: float = 1.0) -> Array:
@@ -26,8 +26,7 @@ def smallest_dipole(dipole: Array, cell: Array, quantum: float = 1.0) -> Array:
     quantum
         Charge, e, that the dipole is determined up to a lattice vector of.
     """
-    shortest, _ = find_mic(np.atleast_2d(dipole), quantum * np.asarray(cell), pbc=True)
-    return np.asarray(shortest.reshape(np.shape(dipole)), dtype=np.float64)
+    return shortest_vectors(dipole, quantum * np.asarray(cell))
 
 
 def formal_dipole(frame: Frame, charges: Mapping[str, Any]) -> Array:
@@ -56,18 +55,28 @@ def fold_polarization(
     frames: Sequence[Frame],
     charges: Mapping[str, float],
     *,
-    offset: Sequence[float] | Array = (0.0, 0.0, 0.0),
+    reference: Frame | None = None,
     quantum: float = 1.0,
 ) -> list[Frame]:
-    r"""Put the polarization of every frame on the branch nearest to that of formal charges.
+    r"""Put the polarization of every frame on the branch nearest to a baseline of formal charges.
 
     The cell dipole :math:`D = \Omega P` of a crystal is known up to
-    :math:`\sum_i n_i\,e\,\mathbf a_i`. Of all integers :math:`n` these are chosen that make
+    :math:`\sum_i n_i\,e\,\mathbf a_i`. Those integers :math:`n` are chosen that make
 
     .. math:: \Big| D + \sum_i n_i\,e\,\mathbf a_i - \sum_a q_a \mathbf r_a - D_0 \Big|
 
     smallest. With constant integer charges, an atom wrapped or moved by a lattice vector takes
     its baseline along, so that structures near one another come on one branch.
+
+    Without reference, :math:`D_0 = 0`: right where the dipole beyond that of the formal charges is
+    less than half a quantum. In large cells of a ferroelectric, whose Born charges are far from
+    the formal ones, it is more; then give a reference:
+
+    .. math:: D_0 = D^{ref} - \sum_a q_a \mathbf r_a^{ref}
+              + \sum_a \big(\bar Z_a - q_a 1\big) \cdot \Delta\mathbf r_a
+
+    with the mean Born charges of frame and reference (those of one where the other has none; no
+    such term where both have none), and the shortest displacements.
 
     Parameters
     ----------
@@ -75,9 +84,9 @@ def fold_polarization(
         Those without polarization are returned as they are.
     charges
         Formal charge per element, e.
-    offset
-        :math:`D_0` in e·Å: the dipole beyond that of the formal charges about which to fold, for
-        structures where it is near half a quantum.
+    reference
+        Structure of the same atoms in the same order, such as the paraelectric one. Without
+        polarization of its own, its :math:`D^{ref}` is that of the formal charges.
     quantum
         Charge of the quantum, e: 1, or 2 where the code gives the electrons of both spins
         together.
@@ -90,7 +99,7 @@ def fold_polarization(
     Raises
     ------
     ValueError
-        If an element has no charge, or a cell has no volume.
+        If an element has no charge, a cell is not periodic, or the reference has other atoms.
 
     References
     ----------
@@ -99,18 +108,36 @@ def fold_polarization(
     """
     if not quantum > 0:
         raise ValueError(f"`quantum` must be positive, got {quantum}")
-    centre = np.asarray(offset, dtype=np.float64)
-    if centre.shape != (3,):
-        raise ValueError(f"`offset` must have shape (3,), got {centre.shape}")
     folded = []
     for frame in frames:
         dipole = frame.dipole
         if dipole is not None:
             if not frame.atoms.pbc.all():
                 raise ValueError(f"{frame.source}: polarization folds in periodic cells only")
-            baseline = formal_dipole(frame, charges) + centre
+            baseline = formal_dipole(frame, charges)
+            if reference is not None:
+                baseline += _beyond_formal(frame, reference, charges)
             rest = smallest_dipole(dipole - baseline, frame.atoms.cell.array, quantum)
             volume = frame.atoms.get_volume()
             frame = replace(frame, polarization=(baseline + rest) / volume)
         folded.append(frame)
     return folded
+
+
+def _beyond_formal(frame: Frame, reference: Frame, charges: Mapping[str, float]) -> Array:
+    """Dipole beyond that of formal charges, as reference and Born charges have it."""
+    if not np.array_equal(frame.atoms.numbers, reference.atoms.numbers):
+        raise ValueError(f"{frame.source}: `reference` must have the same atoms in the same order")
+    beyond = np.zeros(3)
+    if reference.dipole is not None:
+        beyond += reference.dipole - formal_dipole(reference, charges)
+    known = [f.born_effective_charges for f in (frame, reference)]
+    born = [z for z in known if z is not None]
+    if born:
+        moved = frame.atoms.get_scaled_positions(wrap=False)
+        moved -= reference.atoms.get_scaled_positions(wrap=False)
+        steps = shortest_vectors(moved @ frame.atoms.cell.array, frame.atoms.cell.array)
+        q = np.array([charges[s] for s in frame.atoms.get_chemical_symbols()])
+        excess = np.mean(born, axis=0) - q[:, None, None] * np.eye(3)
+        beyond += np.einsum("aij,aj->i", excess, steps)
+    return beyond

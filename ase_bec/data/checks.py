@@ -8,9 +8,9 @@ from typing import NoReturn
 
 import numpy as np
 from ase.data import covalent_radii
-from ase.geometry import find_mic
 
-from ase_bec.data.frame import Array, Frame
+from ase_bec.data.frame import Frame
+from ase_bec.data.lattice import shortest_vectors
 from ase_bec.neighbours import neighbour_list
 
 _NOBLE_GASES = (2, 10, 18, 36, 54, 86)
@@ -157,7 +157,8 @@ def _work(a: Frame, b: Frame) -> float:
     """Return -½(F₁+F₂)·Δr in eV, NaN where an atom moves further than 1 Å."""
     if a.forces is None or b.forces is None:
         return np.nan
-    steps: Array = find_mic(b.atoms.positions - a.atoms.positions, a.atoms.cell, a.atoms.pbc)[0]
+    moved = b.atoms.positions - a.atoms.positions
+    steps = shortest_vectors(moved, a.atoms.cell.array, a.atoms.pbc)
     if np.abs(steps).max() > 1.0:
         return np.nan
     return float(-0.5 * np.sum((a.forces + b.forces) * steps))

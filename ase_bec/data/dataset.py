@@ -106,7 +106,8 @@ class Dataset(Sequence[Frame]):
 
     def with_sum_rule(self, on: str | Sequence[str] = "uniform") -> Dataset:
         """Frames whose Born charges add up to their net charge; see :func:`impose_sum_rule`."""
-        return Dataset((impose_sum_rule(frame, on) for frame in self), self.notes)
+        notes = (note.replace("`sum_rule` corrects it", "now corrected") for note in self.notes)
+        return Dataset((impose_sum_rule(frame, on) for frame in self), notes)
 
     def summary(self) -> str:
         """Lines about frames, elements, labels, and what is unusual."""

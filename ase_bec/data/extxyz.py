@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, TextIO
 
@@ -78,7 +79,7 @@ def _starts(lines: list[str], name: str) -> Iterator[tuple[int, int]]:
 def _atoms(comment: str, rows: list[str], source: str) -> Atoms:
     """Atoms of one frame, with all keys in `info` and `arrays`."""
     try:
-        info = key_val_str_to_dict(comment)
+        info = _pairs(comment)
         columns = _columns(str(info.pop("Properties", "species:S:1:pos:R:3")))
     except (ValueError, KeyError) as error:
         raise ValueError(f"{source}: comment line is damaged ({error})") from error
@@ -100,6 +101,12 @@ def _atoms(comment: str, rows: list[str], source: str) -> Atoms:
     for key, values in arrays.items():
         atoms.set_array(key, values)
     return atoms
+
+
+def _pairs(comment: str) -> dict[str, Any]:
+    """Keys and values of a comment line; stress and virial may also be six numbers."""
+    renamed = re.sub(r"(^|\s)(stress|virial)\s*=", r"\1\2__=", comment)
+    return {key.removesuffix("__"): v for key, v in key_val_str_to_dict(renamed).items()}
 
 
 def _columns(properties: str) -> list[tuple[str, str, int]]:

@@ -28,6 +28,8 @@ def read_text(path: Path) -> str:
     """
     if path.is_dir():
         raise ValueError(f"{path}: must be a file, got a folder; give the files in it")
+    if not path.exists():
+        raise FileNotFoundError(f"{path}: there is no such file")
     with path.open("rb") as file:
         head = file.read(6)
     opener = next((open_ for magic, open_ in _OPENERS if head.startswith(magic)), open)

@@ -7,9 +7,9 @@ from dataclasses import replace
 from typing import Any
 
 import numpy as np
-from ase.geometry import find_mic
 
 from ase_bec.data.frame import Frame
+from ase_bec.data.lattice import shortest_vectors
 
 _TOLERANCE = 5e-3  # Å, to which the files of one calculation give a structure alike
 
@@ -55,7 +55,7 @@ def _belong(whole: Frame, response: Frame) -> bool:
         return False
     if not np.allclose(a.cell.array, b.cell.array, rtol=0, atol=_TOLERANCE):
         return False
-    steps, _ = find_mic(a.positions - b.positions, a.cell, a.pbc)
+    steps = shortest_vectors(a.positions - b.positions, a.cell.array, a.pbc)
     return bool(np.abs(steps).max() < _TOLERANCE)
 
 
