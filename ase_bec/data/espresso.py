@@ -55,25 +55,20 @@ def read_pw(text: str, name: str, allow_unconverged: bool = False) -> list[Frame
     vector = None if field is None else np.array(field[1].split(), dtype=float) * _FIELD
     if vector is not None and not vector.any():
         vector = None
-    frames: list[Frame] = []
     try:
-        for structure, labels, converged in _structures(text, atoms):
-            source = f"{name}, frame {len(frames)}"
-            if not converged and not allow_unconverged:
-                raise ValueError(
-                    f"{source}: electrons have not converged; allow_unconverged=True takes it"
-                )
-            frames.append(
-                Frame(
-                    structure,
-                    electric_field=vector,
-                    net_charge=net_charge,
-                    source=source,
-                    **labels,
-                )
+        structures = _structures(text, atoms)
+    except (ValueError, IndexError) as error:
+        raise ValueError(f"{name}: damaged: {error}") from error
+    frames = []
+    for index, (structure, labels, converged) in enumerate(structures):
+        source = f"{name}, frame {index}"
+        if not converged and not allow_unconverged:
+            raise ValueError(
+                f"{source}: electrons have not converged; allow_unconverged=True takes it"
             )
-    except (IndexError, KeyError) as error:
-        raise ValueError(f"{name}: damaged ({error})") from error
+        frames.append(
+            Frame(structure, electric_field=vector, net_charge=net_charge, source=source, **labels)
+        )
     if not frames:
         raise ValueError(f"{name}: holds no total energy (!); has the run ended?")
     return frames

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import numpy as np
 from ase import Atoms, units
+from ase.io import ParseError
 from ase.io.vasp import read_vasp
 
 from ase_bec.data import symmetry
@@ -70,7 +71,7 @@ def _unit_cell(path: Path) -> Atoms:
     if path.suffix != ".yaml":
         try:
             atoms: Atoms = read_vasp(path)
-        except (ValueError, IndexError, KeyError) as error:
+        except (ValueError, LookupError, RuntimeError, ParseError) as error:
             raise ValueError(f"{path}: must be a POSCAR ({error})") from error
         return atoms
     text = read_text(path)
