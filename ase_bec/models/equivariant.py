@@ -76,7 +76,7 @@ class EquivariantNetwork(nn.Module):
         upper = torch.triu_indices(channels, channels)
         self.register_buffer("_upper", upper, persistent=False)
         for l in range(degree):  # noqa: E741
-            self.register_buffer(f"_coupling{l}", coupling(l), persistent=False)
+            self.register_buffer(f"_coupling{l}", coupling(l).clone(), persistent=False)
         self.double()
 
     mean: Tensor
@@ -118,11 +118,9 @@ class EquivariantNetwork(nn.Module):
                 chosen = species == element
                 if not bool(chosen.any()):
                     continue
-                deviation = invariants[chosen].std(dim=0, correction=0)
-                size = (vectors[chosen] ** 2).mean(dim=(0, 2)).sqrt()
                 self.mean[element] = invariants[chosen].mean(dim=0)
-                self.deviation[element] = deviation.clamp_min(1e-3 * float(deviation.max()) + 1e-9)
-                self.size[element] = size.clamp_min(1e-3 * float(size.max()) + 1e-9)
+                self.deviation[element] = _scales(invariants[chosen].std(dim=0, correction=0))
+                self.size[element] = _scales((vectors[chosen] ** 2).mean(dim=(0, 2)).sqrt())
 
     def _ingredients(self, density: Tensor, species: Tensor) -> tuple[Tensor, Tensor]:
         """Invariants (n, n_invariants) and vectors (n, n_vectors, 3)."""
@@ -141,6 +139,12 @@ class EquivariantNetwork(nn.Module):
             vectors.append((lower @ above).reshape(n, -1, 3))
             lower = upper
         return torch.cat(invariants, dim=1), torch.cat(vectors, dim=1)
+
+
+def _scales(spread: Tensor) -> Tensor:
+    """Spreads to divide by: none far below the largest, and 1 where all are only rounding."""
+    largest = float(spread.max())
+    return spread.clamp_min(1e-3 * largest) if largest > 1e-4 else torch.ones_like(spread)
 
 
 @lru_cache(maxsize=8)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Mapping, Sequence
+from numbers import Real
 from os import PathLike
 from typing import Any, NamedTuple
 
@@ -33,13 +34,17 @@ class _Kept(NamedTuple):
     """Network dipole, and its derivative along one direction, of a structure."""
 
     atoms: Atoms
+    weights: Tensor  # all numbers of the network
     direction: Array
     dipole: Array  # (3,)
     derivative: Array  # (natoms, 3)
 
-    def serves(self, atoms: Atoms) -> bool:
+    def serves(self, atoms: Atoms, weights: Tensor) -> bool:
         return (
-            np.array_equal(self.atoms.positions, atoms.positions)
+            self.weights.dtype == weights.dtype
+            and self.weights.device == weights.device
+            and torch.equal(self.weights, weights)
+            and np.array_equal(self.atoms.positions, atoms.positions)
             and np.array_equal(self.atoms.numbers, atoms.numbers)
             and np.array_equal(self.atoms.cell.array, atoms.cell.array)
             and np.array_equal(self.atoms.pbc, atoms.pbc)
@@ -71,7 +76,7 @@ class PolarizationModel(nn.Module):
 
     Raises
     ------
-    ValueError
+    ValueError, TypeError
         If elements and charges or network disagree.
 
     References
@@ -92,6 +97,11 @@ class PolarizationModel(nn.Module):
     ) -> None:
         super().__init__()
         self.elements = check_elements(elements)
+        if not isinstance(network, EquivariantNetwork | VAFNetwork):
+            raise TypeError(
+                "`network` must be an EquivariantNetwork or a VAFNetwork, "
+                f"got {type(network).__name__}"
+            )
         if network.n_elements != len(self.elements):
             raise ValueError(
                 f"`network` must be made for {len(self.elements)} elements, "
@@ -115,6 +125,10 @@ class PolarizationModel(nn.Module):
         self._kept: _Kept | None = None
 
     charges: Tensor
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Without what is kept between calls, which copies do not need."""
+        return {**self.__dict__, "_neighbours": None, "_kept": None}
 
     def config(self) -> dict[str, Any]:
         """Plain arguments that make this model again, without its numbers."""
@@ -145,18 +159,20 @@ class PolarizationModel(nn.Module):
 
     def dipole(self, atoms: Atoms) -> Array:
         """D in e·Å, (3,), of the positions as they are (never wrapped)."""
-        kept = self._kept
-        if kept is None or not kept.serves(atoms):
-            kept = self._evaluate(atoms, np.array([0.0, 0.0, 1.0]))
+        weights, kept = self._weights(), self._kept
+        if kept is None or not kept.serves(atoms, weights):
+            kept = self._evaluate(atoms, weights, np.array([0.0, 0.0, 1.0]))
         dipole: Array = kept.dipole + self._formal(atoms) @ atoms.positions
         return dipole
 
     def field_forces(self, atoms: Atoms, field: Array) -> Array:
         """Σ_i E_i Z[a, i, j] in eV/Å, (natoms, 3), for a field in V/Å: one backward pass."""
-        field = np.asarray(field, dtype=float)
-        kept = self._kept
-        if kept is None or not kept.serves(atoms) or np.any(kept.direction != field):
-            kept = self._evaluate(atoms, field)
+        field = np.array(field, dtype=float)
+        if field.shape != (3,) or not np.isfinite(field).all():
+            raise ValueError(f"`field` must be three finite numbers in V/Å, got {field.tolist()}")
+        weights, kept = self._weights(), self._kept
+        if kept is None or np.any(kept.direction != field) or not kept.serves(atoms, weights):
+            kept = self._evaluate(atoms, weights, field)
         forces: Array = kept.derivative + self._formal(atoms)[:, None] * field
         return forces
 
@@ -166,17 +182,32 @@ class PolarizationModel(nn.Module):
         return np.stack(rows, axis=1)
 
     def _formal(self, atoms: Atoms) -> Array:
-        charges = self.charges.cpu().numpy()
+        # In double precision whatever that of the network (`charges`, a buffer, follows it).
+        charges = [(self.formal_charges or {}).get(symbol, 0.0) for symbol in self.elements]
         species = species_of(torch.as_tensor(atoms.numbers), self.elements).numpy()
-        return np.asarray(charges[species], dtype=np.float64)
+        found: Array = np.array(charges)[species]
+        return found
 
-    def _evaluate(self, atoms: Atoms, direction: Array) -> _Kept:
+    def _weights(self) -> Tensor:
+        """All numbers of the network: what is kept serves as long as they stay as they are."""
+        numbers = [*self.network.parameters(), *self.network.buffers()]
+        return torch.cat([x.detach().flatten() for x in numbers])
+
+    def _list_for(self, dtype: torch.dtype, device: torch.device) -> NeighbourList:
+        found = self._neighbours
+        if found is None or (found.dtype, found.device) != (dtype, device):
+            found = self._neighbours = NeighbourList(self.cutoff, dtype=dtype, device=device)
+        return found
+
+    # Threads may share a model: they read what is kept once and replace it as a whole. A caller's
+    # torch.no_grad() must not forbid the derivative.
+    @torch.inference_mode(False)
+    @torch.enable_grad()
+    def _evaluate(self, atoms: Atoms, weights: Tensor, direction: Array) -> _Kept:
         """Network dipole and its derivative along a direction."""
         parameter = next(self.network.parameters())
         dtype, device = parameter.dtype, parameter.device
-        if self._neighbours is None or self._neighbours.dtype != dtype:
-            self._neighbours = NeighbourList(self.cutoff, dtype=dtype, device=device)
-        system = self._neighbours.update(atoms)
+        system = self._list_for(dtype, device).update(atoms)
         species = species_of(system.numbers, self.elements)
         vectors = system.vectors()
         along = torch.as_tensor(direction, dtype=dtype, device=device)
@@ -188,17 +219,24 @@ class PolarizationModel(nn.Module):
             slopes.append(slope)
             dipole = dipole + local.detach().sum(dim=0)
         derivative = on_atoms(system, torch.cat(slopes))
-        self._kept = _Kept(
+        kept = self._kept = _Kept(
             atoms.copy(),
-            direction.copy(),
+            weights,
+            direction,
             dipole.double().cpu().numpy(),
             derivative.double().cpu().numpy(),
         )
-        return self._kept
+        return kept
 
 
 def _checked_charges(charges: Mapping[str, float], elements: Sequence[str]) -> dict[str, float]:
-    if set(charges) != set(elements) or not all(np.isfinite(float(q)) for q in charges.values()):
+    if not isinstance(charges, Mapping):
+        raise TypeError(
+            "`formal_charges` must be a dict of element and charge, or None, "
+            f"got {type(charges).__name__}"
+        )
+    numbers = [q for q in charges.values() if isinstance(q, Real) and np.isfinite(float(q))]
+    if set(charges) != set(elements) or len(numbers) != len(elements):
         raise ValueError(
             f"`formal_charges` must have a finite charge for each of {', '.join(elements)}, "
             f"got {dict(charges)}"

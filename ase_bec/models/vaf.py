@@ -40,6 +40,11 @@ class VAFNetwork(nn.Module):
     activation : str
         ``tanh``, ``silu``, ``softplus`` or ``linear``.
 
+    Raises
+    ------
+    ValueError
+        If there is no vector function, or one is of no use.
+
     References
     ----------
     K. Shimizu et al., arXiv:2305.19546.
@@ -61,6 +66,8 @@ class VAFNetwork(nn.Module):
         self.descriptor = VectorFunctions(n_elements, cutoff, v1, v2)
         self.cutoff = self.descriptor.cutoff
         n_features = self.descriptor.n_features
+        if not n_features:
+            raise ValueError("`v1` and `v2` must hold a function, got none")
         low = -torch.ones(n_elements, n_features, dtype=torch.float64)
         self.scaling = MinMaxScaling(low, -low)
         self.networks = ElementNetworks(n_elements, (n_features, *hidden, 1), activation).double()

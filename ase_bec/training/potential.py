@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+
 import numpy as np
 import torch
 from numpy.typing import NDArray
@@ -102,7 +103,10 @@ class PotentialTask:
             )
         self.plan = descriptor.plan
         self.weights = checked_weights(weights or {}, WEIGHTS)
+        offsets = model.offsets.double()
         self.model = model.to(device, dtype).train()
+        # All-electron energies would lose meV to single precision: offsets and sums have double.
+        self.model.offsets = offsets.to(device)
         g2, eta = np.array(descriptor.g2).reshape(-1, 2), self.plan.eta
         g5 = np.column_stack([eta, np.zeros_like(eta)])
         size = len(model.elements)
@@ -200,7 +204,8 @@ class PotentialTask:
         wrong: dict[str, list[Tensor]] = {name: [] for name in self.labels}
         if "energy" in wrong:
             for sample, part in zip(samples, torch.split(atomic, sizes), strict=True):
-                wrong["energy"].append((part.sum() - sample.energy)[None] / len(sample))
+                error = (part.sum() - sample.energy)[None] / len(sample)
+                wrong["energy"].append(error.to(sample.forces))
         if "forces" in wrong or "stress" in wrong:
             slopes = torch.autograd.grad(atomic.sum(), leaves, create_graph=create_graph)
             parts = zip(samples, *(torch.split(slope, sizes) for slope in slopes), strict=True)
@@ -239,7 +244,7 @@ def energy_offsets(samples: Sequence[PotentialSample], n_elements: int) -> Tenso
     Where the compositions do not tell elements apart, the smallest offsets are taken.
     """
     species = [torch.bincount(s.radial.species, minlength=n_elements) for s in samples]
-    composition = torch.stack(species).double()
+    composition = torch.stack(species).double().cpu()
     energies = torch.tensor([s.energy for s in samples], dtype=torch.float64)
     found: Tensor = torch.linalg.lstsq(composition, energies[:, None], driver="gelsd").solution
     return found[:, 0]

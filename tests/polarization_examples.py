@@ -1,0 +1,70 @@
+"""Polarization models with random weights, of a size that tests would notice."""
+
+from __future__ import annotations
+
+import warnings
+from typing import Any
+
+import torch
+from ase import Atoms
+from descriptor_examples import seen_by, skewed
+
+from ase_bec import EquivariantNetwork, PolarizationModel, VAFNetwork
+from ase_bec.models.polarization import Network
+
+ELEMENTS = ("Li", "P", "O")
+CHARGED = {"Li": 1.0, "P": 5.0, "O": -2.0}  # Q = 2 in `skewed`
+NEUTRAL = {"Li": 1.0, "P": 3.0, "O": -2.0}  # Q = 0 there
+V1 = [(0.0, 0.0), (1.0, 2.0), (1.0, 3.0)]
+V2 = [(0.1, 1, 2, 0), (0.3, 2, 1, 0), (0.1, 2, 3, 0.5)]
+
+
+def equivariant(
+    seed: int = 0, elements: tuple[str, ...] = ELEMENTS, **options: Any
+) -> EquivariantNetwork:
+    """Equivariant network, scaled to rattled copies of `skewed`."""
+    settings = {"cutoff": 4.2, "radial": 5, "channels": 3, "hidden": (8,), **options}
+    with torch.random.fork_rng():
+        torch.manual_seed(seed)
+        network = EquivariantNetwork(len(elements), **settings)
+    atoms = skewed() * (2, 2, 1)
+    atoms.rattle(0.2, seed=4)
+    _, nb = seen_by(atoms, list(ELEMENTS), network.cutoff)
+    network.set_scales(network.density(nb).detach(), nb.species)
+    return network.eval()
+
+
+def vaf(seed: int = 0, elements: tuple[str, ...] = ELEMENTS, **options: Any) -> VAFNetwork:
+    """The paper's network, with some functions that are summed explicitly."""
+    settings = {"cutoff": 4.2, "v1": V1, "v2": V2, "hidden": (8, 5), **options}
+    with torch.random.fork_rng():
+        torch.manual_seed(seed)
+        network = VAFNetwork(len(elements), **settings)
+    with torch.no_grad():
+        for parameter in network.networks.parameters():
+            parameter *= 1.5
+    return network.eval()
+
+
+NETWORKS = {"equivariant": equivariant, "vaf": vaf}
+
+
+def polarization_model(
+    network: Network | str = "equivariant",
+    charges: dict[str, float] | None = CHARGED,
+    elements: tuple[str, ...] = ELEMENTS,
+) -> PolarizationModel:
+    """Model in evaluation mode; the warning of single-valued ones is left to its own test."""
+    made = NETWORKS[network](elements=elements) if isinstance(network, str) else network
+    with warnings.catch_warnings():
+        if charges is None:
+            warnings.simplefilter("ignore")
+        return PolarizationModel(elements, made, charges).eval()
+
+
+def transformed(atoms: Atoms, matrix: Any) -> Atoms:
+    """Positions and cell multiplied by a matrix."""
+    atoms = atoms.copy()
+    atoms.set_positions(atoms.positions @ matrix.T)
+    atoms.set_cell(atoms.cell.array @ matrix.T)
+    return atoms
