@@ -28,6 +28,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--output", type=Path, metavar="XYZ", help="file to write; without it, only check"
     )
     parser.add_argument("--overwrite", action="store_true", help="replace the output")
+    _add_reading(parser)
+    _add_changes(parser)
+
+
+def _add_reading(parser: argparse.ArgumentParser) -> None:
     reading = parser.add_argument_group("reading")
     reading.add_argument("--format", metavar="NAME", help="format of the files (default: found)")
     reading.add_argument(
@@ -59,6 +64,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     reading.add_argument(
         "--no-unit-check", action="store_true", help="take labels that look like other units"
     )
+
+
+def _add_changes(parser: argparse.ArgumentParser) -> None:
     changes = parser.add_argument_group("changes")
     changes.add_argument(
         "--sum-rule",

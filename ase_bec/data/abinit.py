@@ -103,6 +103,8 @@ def _blocks(text: str) -> list[tuple[str, dict[tuple[int, ...], float]]]:
             if len(words) in (2, 4, 6) and words[0] != "qpt":
                 value = float(words[-2].upper().replace("D", "E"))
                 elements[tuple(int(w) for w in words[:-2])] = value
+        if not np.isfinite(list(elements.values())).all():
+            raise ValueError(f"block `{head[1]}` must have finite elements")
         if len(elements) != int(head[2]):
             raise ValueError(
                 f"block `{head[1]}` must have {head[2]} elements, got {len(elements)}; "

@@ -93,6 +93,8 @@ def header(text: str, name: str) -> tuple[Atoms, float]:
     symbols = [element(site[0], name) for site in sites]
     positions = np.array([site[1:] for site in sites], dtype=float) * length
     cell = np.array(axes, dtype=float) * length
+    if abs(np.linalg.det(cell)) < 1e-3:
+        raise ValueError(f"{name}: crystal axes must span a volume, got {axes}")
     return Atoms(symbols, positions=positions, cell=cell, pbc=True), _net_charge(text, sites)
 
 

@@ -68,21 +68,25 @@ def _rows(text: str, name: str) -> Array:
 
 
 def _unit_cell(path: Path) -> Atoms:
-    if path.suffix != ".yaml":
-        try:
-            atoms: Atoms = read_vasp(path)
-        except (ValueError, LookupError, RuntimeError, ParseError) as error:
-            raise ValueError(f"{path}: must be a POSCAR ({error})") from error
-        return atoms
+    try:
+        with np.errstate(invalid="ignore"):
+            atoms: Atoms = _yaml_cell(path) if path.suffix == ".yaml" else read_vasp(path)
+    except (ValueError, LookupError, RuntimeError, AssertionError, ParseError) as error:
+        kind = "phonopy's YAML" if path.suffix == ".yaml" else "a POSCAR"
+        raise ValueError(f"{path}: must be {kind} with a unit cell ({error})") from error
+    return Frame(atoms, source=str(path)).atoms  # checked
+
+
+def _yaml_cell(path: Path) -> Atoms:
     text = read_text(path)
     found = re.search(r"^unit_cell:\n((?: .*\n|-.*\n)+)", text, re.M)
     if found is None:
-        raise ValueError(f"{path}: has no `unit_cell`")
+        raise ValueError("it has no `unit_cell`")
     triple = r"\[ *([-\d.eE+]+), *([-\d.eE+]+), *([-\d.eE+]+) *\]"
     lattice = re.findall(rf"^ *- +{triple}", found[1], re.M)[:3]
     points = re.findall(rf"symbol: +(\w+).*\n +coordinates: +{triple}", found[1])
-    if len(lattice) != 3 or not points:
-        raise ValueError(f"{path}: `unit_cell` must have `lattice` and `points`")
+    if len(lattice) != 3 or len(points) != found[1].count("symbol:") or not points:
+        raise ValueError("`unit_cell` must have `lattice` and `points`")
     unit = re.search(r"length: +\"?(\w+)", text)
     scale = units.Bohr if unit and unit[1] in ("au", "bohr") else 1.0
     return Atoms(
@@ -97,13 +101,15 @@ def _expanded(tensors: Array, atoms: Atoms, source: str, beside: Path) -> Array:
     """Born charges of all atoms, with the finest tolerance that has as many orbits as tensors."""
     counts = []
     for tolerance in _TOLERANCES:
-        found = symmetry.operations(atoms, tolerance)
-        counts.append(len(np.unique(symmetry.orbits(found))))
-        if counts[-1] == len(tensors):
-            try:
+        try:
+            found = symmetry.operations(atoms, tolerance)
+            counts.append(len(np.unique(symmetry.orbits(found))))
+            if counts[-1] == len(tensors):
                 return symmetry.expand(tensors, found)
-            except ValueError as error:
-                raise ValueError(f"{source}: `born_effective_charges`: {error}") from error
+        except ValueError as error:
+            raise ValueError(
+                f"{source}: `born_effective_charges` in the cell of {beside}: {error}"
+            ) from error
     raise ValueError(
         f"{source}: `born_effective_charges` must be of the {counts[0]} inequivalent of the "
         f"{len(atoms)} atoms of {beside}, or of all of them, got {len(tensors)}"

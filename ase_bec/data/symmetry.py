@@ -34,6 +34,11 @@ def operations(atoms: Atoms, tolerance: float = 1e-5) -> list[Operation]:
     -------
     list of Operation
         One for each rotation and translation; the identity is among them.
+
+    Raises
+    ------
+    ValueError
+        If two atoms are in one place.
     """
     scaled = atoms.get_scaled_positions(wrap=False)
     cell = atoms.cell.array
@@ -47,6 +52,8 @@ def operations(atoms: Atoms, tolerance: float = 1e-5) -> list[Operation]:
             images = _images(moved, scaled, atoms.numbers, cell, tolerance)
             if images is not None:
                 found.append(Operation(rotation, images))
+    if not found:  # not even the identity
+        raise ValueError("structure must have no two atoms in one place")
     return found
 
 

@@ -48,7 +48,7 @@ def read_vasprun(text: str, name: str, allow_unconverged: bool = False) -> list[
                     "allow_unconverged=True takes it"
                 )
     except (AttributeError, TypeError, IndexError, KeyError) as error:
-        raise ValueError(f"{name}: parts of the file are missing ({error})") from error
+        raise ValueError(f"{name}: parts of the file are missing or damaged ({error})") from error
     if not frames:
         raise ValueError(f"{name}: holds no complete ionic step")
     return frames
@@ -107,4 +107,7 @@ def _electronic_steps(calculation: Any) -> int:
 
 
 def _table(element: Any) -> Array:
-    return np.array([[float(x) for x in v.text.split()] for v in element.findall("v")])
+    rows = [[float(x) for x in v.text.split()] for v in element.findall("v")]
+    if len({len(row) for row in rows}) > 1:
+        raise KeyError(f"table {element.get('name')} has unequal rows")
+    return np.array(rows)

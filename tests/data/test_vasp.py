@@ -215,7 +215,9 @@ def test_vasprun_that_ends_early(tmp_path) -> None:
     with pytest.raises(ValueError, match=r"vasprun\.xml: XML is damaged or ends early"):
         read_dataset(path)
     path.write_text(text.replace("NELECT", "NELEC"))
-    with pytest.raises(ValueError, match=r"vasprun\.xml: parts of the file are missing.*NELECT"):
+    with pytest.raises(
+        ValueError, match=r"vasprun\.xml: parts of the file are missing or damaged .*NELECT"
+    ):
         read_dataset(path)
 
 
