@@ -65,7 +65,7 @@ CHARGES = "--charges Li=1,O=-1"
 
 BAD = {
     "no command": ("", "required: COMMAND"),
-    "unknown command": ("train", "invalid choice: 'train'"),
+    "unknown command": ("paint", "invalid choice: 'paint'"),
     "no model": ("neb initial.traj final.traj", "required: --nnp"),
     "missing file": ("neb none.traj final.traj --nnp m", "there is no file `none.traj`"),
     "no structure": ("neb text.txt final.traj --nnp m", "cannot read a structure from `text.txt`"),
