@@ -34,20 +34,19 @@ class _Kept(NamedTuple):
     """Network dipole, and its derivative along one direction, of a structure."""
 
     atoms: Atoms
-    weights: Tensor  # all numbers of the network
+    weights: list[Tensor]  # all numbers of the network
     direction: Array
     dipole: Array  # (3,)
     derivative: Array  # (natoms, 3)
 
-    def serves(self, atoms: Atoms, weights: Tensor) -> bool:
+    def serves(self, atoms: Atoms, weights: list[Tensor]) -> bool:
         return (
-            self.weights.dtype == weights.dtype
-            and self.weights.device == weights.device
-            and torch.equal(self.weights, weights)
-            and np.array_equal(self.atoms.positions, atoms.positions)
+            np.array_equal(self.atoms.positions, atoms.positions)
             and np.array_equal(self.atoms.numbers, atoms.numbers)
             and np.array_equal(self.atoms.cell.array, atoms.cell.array)
             and np.array_equal(self.atoms.pbc, atoms.pbc)
+            and len(self.weights) == len(weights)
+            and all(map(_same, self.weights, weights))
         )
 
 
@@ -159,9 +158,9 @@ class PolarizationModel(nn.Module):
 
     def dipole(self, atoms: Atoms) -> Array:
         """D in e·Å, (3,), of the positions as they are (never wrapped)."""
-        weights, kept = self._weights(), self._kept
-        if kept is None or not kept.serves(atoms, weights):
-            kept = self._evaluate(atoms, weights, np.array([0.0, 0.0, 1.0]))
+        kept = self._kept
+        if kept is None or not kept.serves(atoms, self._weights()):
+            kept = self._evaluate(atoms, np.array([0.0, 0.0, 1.0]))
         dipole: Array = kept.dipole + self._formal(atoms) @ atoms.positions
         return dipole
 
@@ -170,9 +169,13 @@ class PolarizationModel(nn.Module):
         field = np.array(field, dtype=float)
         if field.shape != (3,) or not np.isfinite(field).all():
             raise ValueError(f"`field` must be three finite numbers in V/Å, got {field.tolist()}")
-        weights, kept = self._weights(), self._kept
-        if kept is None or np.any(kept.direction != field) or not kept.serves(atoms, weights):
-            kept = self._evaluate(atoms, weights, field)
+        kept = self._kept
+        if (
+            kept is None
+            or np.any(kept.direction != field)
+            or not kept.serves(atoms, self._weights())
+        ):
+            kept = self._evaluate(atoms, field)
         forces: Array = kept.derivative + self._formal(atoms)[:, None] * field
         return forces
 
@@ -188,10 +191,9 @@ class PolarizationModel(nn.Module):
         found: Array = np.array(charges)[species]
         return found
 
-    def _weights(self) -> Tensor:
+    def _weights(self) -> list[Tensor]:
         """All numbers of the network: what is kept serves as long as they stay as they are."""
-        numbers = [*self.network.parameters(), *self.network.buffers()]
-        return torch.cat([x.detach().flatten() for x in numbers])
+        return [*self.network.parameters(), *self.network.buffers()]
 
     def _list_for(self, dtype: torch.dtype, device: torch.device) -> NeighbourList:
         found = self._neighbours
@@ -203,8 +205,9 @@ class PolarizationModel(nn.Module):
     # torch.no_grad() must not forbid the derivative.
     @torch.inference_mode(False)
     @torch.enable_grad()
-    def _evaluate(self, atoms: Atoms, weights: Tensor, direction: Array) -> _Kept:
+    def _evaluate(self, atoms: Atoms, direction: Array) -> _Kept:
         """Network dipole and its derivative along a direction."""
+        weights = [x.detach().clone() for x in self._weights()]
         parameter = next(self.network.parameters())
         dtype, device = parameter.dtype, parameter.device
         system = self._list_for(dtype, device).update(atoms)
@@ -227,6 +230,10 @@ class PolarizationModel(nn.Module):
             derivative.double().cpu().numpy(),
         )
         return kept
+
+
+def _same(a: Tensor, b: Tensor) -> bool:
+    return a.dtype == b.dtype and a.device == b.device and torch.equal(a, b)
 
 
 def _checked_charges(charges: Mapping[str, float], elements: Sequence[str]) -> dict[str, float]:
