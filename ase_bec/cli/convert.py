@@ -11,8 +11,8 @@ from ase_bec.cli.inputs import charges
 NAME = "convert"
 HELP = "read first-principles results and write them as one extended XYZ file"
 DETAILS = """\
-Reads extended XYZ, VASP OUTCAR and vasprun.xml, Quantum ESPRESSO pw.x and ph.x output, ABINIT DDB
-and phonopy BORN, also compressed; converts units and index order, checks, and prints a summary.
+Reads extended XYZ, VASP OUTCAR and vasprun.xml, Quantum ESPRESSO pw.x (text, XML) and ph.x, ABINIT
+DDB and phonopy BORN, also compressed; converts units and index order, checks, prints a summary.
 
 examples:
   ase-bec convert run1/OUTCAR run2/vasprun.xml.gz --output data.xyz
@@ -93,7 +93,6 @@ def run(options: argparse.Namespace) -> int:
     from ase_bec.data import (
         Dataset,
         charges_from_fields,
-        fold_polarization,
         read_dataset,
         write_dataset,
     )
@@ -116,7 +115,7 @@ def run(options: argparse.Namespace) -> int:
             rule = options.sum_rule
             data = data.with_sum_rule(rule if rule == "uniform" else rule.split(","))
         if options.fold is not None:
-            data = Dataset(fold_polarization(data, options.fold), data.notes)
+            data = data.folded(options.fold)
     print(data.summary())
     if options.output is not None:
         with input_checked():

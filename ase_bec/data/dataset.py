@@ -13,6 +13,7 @@ from ase.data import chemical_symbols
 from numpy.typing import NDArray
 
 from ase_bec.data import checks
+from ase_bec.data.branches import fold_polarization
 from ase_bec.data.extxyz import write_extxyz
 from ase_bec.data.files import atomic_write
 from ase_bec.data.formats import read_frames
@@ -109,6 +110,10 @@ class Dataset(Sequence[Frame]):
         notes = (note.replace("`sum_rule` corrects it", "now corrected") for note in self.notes)
         return Dataset((impose_sum_rule(frame, on) for frame in self), notes)
 
+    def folded(self, charges: Mapping[str, float], reference: Frame | None = None) -> Dataset:
+        """Frames with polarization near that of formal charges; see :func:`fold_polarization`."""
+        return Dataset(fold_polarization(self, charges, reference=reference), self.notes)
+
     def summary(self) -> str:
         """Lines about frames, elements, labels, and what is unusual."""
         counts = {name: sum(name in frame.labels for frame in self) for name in LABELS}
@@ -140,8 +145,8 @@ def read_dataset(
 ) -> Dataset:
     r"""Read structures with first-principles labels.
 
-    Extended XYZ, VASP OUTCAR and vasprun.xml, Quantum ESPRESSO pw.x and ph.x output, ABINIT DDB
-    and phonopy BORN (beside its unit cell), each also compressed. Everything is converted to the
+    Extended XYZ, VASP OUTCAR and vasprun.xml, Quantum ESPRESSO pw.x (text or XML) and ph.x,
+    ABINIT DDB and phonopy BORN (beside its unit cell), also compressed. All is converted to the
     units and the index order of :class:`~ase_bec.data.frame.Frame`. Born charges of one file
     (ph.x) join energy and forces of another (pw.x) of the same structure.
 

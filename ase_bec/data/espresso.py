@@ -12,8 +12,8 @@ from ase.data import atomic_numbers
 from ase_bec.data.branches import smallest_dipole
 from ase_bec.data.frame import Array, Frame
 
-_FIELD = units.Ha / units.Bohr / np.sqrt(2)  # V/Å per Rydberg atomic unit
-_DIPOLE = units.Bohr / np.sqrt(2)  # e Å per Rydberg atomic unit
+FIELD = units.Ha / units.Bohr / np.sqrt(2)  # V/Å per Rydberg atomic unit
+DIPOLE = units.Bohr / np.sqrt(2)  # e Å per Rydberg atomic unit
 _MARK = re.compile(
     r"^!+ +total energy +=.*"
     r"|^ +convergence (?:has been achieved|NOT achieved).*"
@@ -52,7 +52,7 @@ def read_pw(text: str, name: str, allow_unconverged: bool = False) -> list[Frame
             f"{name}: ends early (no JOB DONE); allow_unconverged=True takes what is complete"
         )
     field = re.search(r"Using Berry phase electric field\s+In a\.u\.\(Ry\).*((?:\s+\S+){3})", text)
-    vector = None if field is None else np.array(field[1].split(), dtype=float) * _FIELD
+    vector = None if field is None else np.array(field[1].split(), dtype=float) * FIELD
     if vector is not None and not vector.any():
         vector = None
     try:
@@ -128,7 +128,7 @@ def _structures(text: str, atoms: Atoms) -> list[tuple[Atoms, dict[str, Any], bo
         if line.startswith("!"):
             labels: dict[str, Any] = {"energy": float(line.split()[-2]) * units.Ry}
             if len(dipole) == 2:
-                total = (dipole["Electronic"] + dipole["Ionic"]) * _DIPOLE
+                total = (dipole["Electronic"] + dipole["Ionic"]) * DIPOLE
                 shortest = smallest_dipole(total, structure.cell.array)
                 labels["polarization"] = shortest / structure.get_volume()
             found.append((structure.copy(), labels, True))

@@ -8,6 +8,7 @@ from typing import Any
 from ase_bec.data.abinit import read_ddb
 from ase_bec.data.espresso import read_pw
 from ase_bec.data.espresso_ph import read_ph
+from ase_bec.data.espresso_xml import read_pw_xml
 from ase_bec.data.extxyz import read_extxyz
 from ase_bec.data.files import read_text
 from ase_bec.data.frame import Frame
@@ -20,6 +21,7 @@ FORMATS = (
     "vasp-outcar",
     "vasp-xml",
     "espresso-pw",
+    "espresso-xml",
     "espresso-ph",
     "abinit-ddb",
     "phonopy-born",
@@ -66,6 +68,7 @@ def read_frames(
         "vasp-outcar": read_outcar,
         "vasp-xml": read_vasprun,
         "espresso-pw": read_pw,
+        "espresso-xml": read_pw_xml,
         "espresso-ph": read_ph,
     }[kind]
     return kind, reader(text, name, allow_unconverged)
@@ -77,6 +80,8 @@ def _detect(path: Path, text: str) -> str:
         return "abinit-ddb"
     if "<modeling>" in head:
         return "vasp-xml"
+    if "<qes:espresso" in head:
+        return "espresso-xml"
     if "Program PHONON" in head:
         return "espresso-ph"
     if "Program PWSCF" in head:

@@ -7,7 +7,14 @@ import pytest
 from ase import Atoms, units
 from data_examples import harmonic, labelled, salt, shared
 
-from ase_bec.data import Dataset, Frame, impose_sum_rule, read_dataset, write_dataset
+from ase_bec.data import (
+    Dataset,
+    Frame,
+    fold_polarization,
+    impose_sum_rule,
+    read_dataset,
+    write_dataset,
+)
 from ase_bec.data.checks import check_units, duplicates, notes
 
 
@@ -143,6 +150,12 @@ def test_dataset_is_a_sequence() -> None:
     assert data.n_atoms == 40
     assert data.config_types == ("a", "b", "a", "b", "a")
     assert len(data.having("energy", "stress")) == 5
+    for a, b in zip(
+        data.folded({"Na": 1, "Cl": -1}, data[0]),
+        fold_polarization(data, {"Na": 1, "Cl": -1}, reference=data[0]),
+        strict=True,
+    ):
+        np.testing.assert_array_equal(a.polarization, b.polarization)
     assert "5 frames, 40 atoms: Na, Cl" in data.summary()
     with pytest.raises(TypeError, match="`frames` must be Frames, got Atoms"):
         Dataset([salt()])

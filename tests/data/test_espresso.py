@@ -249,3 +249,70 @@ def test_ph_that_is_no_good(tmp_path, text, message) -> None:
     (tmp_path / "ph.out").write_text(text)
     with pytest.raises(ValueError, match=message):
         read_dataset(tmp_path / "ph.out")
+
+
+@pytest.mark.parametrize("name", RUNS)
+def test_xml_is_the_text_with_more_digits(name) -> None:
+    path = run(name)
+    (text,) = read_dataset(path)
+    (xml,) = read_dataset(next(path.parent.glob("*.xml")))
+    assert xml.labels == text.labels
+    np.testing.assert_allclose(xml.energy, text.energy, rtol=1e-9)
+    np.testing.assert_allclose(xml.forces, text.forces, atol=3e-7)
+    np.testing.assert_allclose(xml.stress, text.stress, atol=1e-6)
+    np.testing.assert_allclose(xml.dipole, text.dipole, atol=2e-3)
+    np.testing.assert_allclose(xml.atoms.positions, text.atoms.positions, atol=1e-5)
+    np.testing.assert_array_equal(xml.atoms.numbers, text.atoms.numbers)
+    if xml.electric_field is None:
+        assert text.electric_field is None
+    else:
+        np.testing.assert_allclose(xml.electric_field, text.electric_field)
+
+
+XML = """<?xml version="1.0" encoding="UTF-8"?>
+<qes:espresso xmlns:qes="http://www.quantum-espresso.org/ns/qes/qes-1.0">
+{steps}<output>
+<convergence_info><scf_conv><convergence_achieved>{done}</convergence_achieved></scf_conv>
+</convergence_info>
+{structure}
+<bands><tot_charge>-1.0</tot_charge></bands>
+<total_energy><etot>-2.0</etot></total_energy>
+<forces rank="2" dims="3 2">
+0.1 0.2 0.3
+-0.1 -0.2 -0.3
+</forces>
+<stress rank="2" dims="3 3">1e-4 2e-4 0 2e-4 0 0 0 0 0</stress>
+</output></qes:espresso>
+"""
+STRUCTURE = """<atomic_structure nat="2"><atomic_positions>
+<atom name="Na1" index="1">0 0 0</atom><atom name="Cl" index="2">{x} 0 0</atom>
+</atomic_positions><cell><a1>10 0 0</a1><a2>0 10 0</a2><a3>1 0 10</a3></cell></atomic_structure>"""
+
+
+def test_made_xml(tmp_path) -> None:
+    step = "<step>{}<total_energy><etot>-1.0</etot></total_energy></step>\n"
+    steps = step.format(STRUCTURE.format(x=4)) + step.format(STRUCTURE.format(x=5))
+    path = tmp_path / "x.xml"
+    path.write_text(XML.format(steps=steps, done="true", structure=STRUCTURE.format(x=5)))
+    first, last = read_dataset(path)  # the output is the last step once more
+    assert (first.energy, last.energy) == (-units.Ha, -2 * units.Ha)
+    assert first.net_charge == last.net_charge == -1
+    np.testing.assert_allclose(last.forces[0], np.array([0.1, 0.2, 0.3]) * 51.42207, rtol=1e-6)
+    np.testing.assert_allclose(last.stress[0, :2], [-0.0183631, -0.0367263], rtol=1e-5)
+    np.testing.assert_allclose(last.atoms.positions[1, 0], 5 * units.Bohr)
+    np.testing.assert_allclose(last.atoms.cell.array[2, 0], units.Bohr)
+
+
+def test_xml_that_is_no_good(tmp_path) -> None:
+    path = tmp_path / "x.xml"
+    good = XML.format(steps="", done="true", structure=STRUCTURE.format(x=5))
+    for text, message in (
+        (good[:-30], r"x\.xml: XML is damaged or ends early"),
+        (good.replace(">true<", ">false<"), r"x\.xml, frame 0: electrons have not converged"),
+        (good.replace("total_energy", "energy"), r"x\.xml: holds no <output> with a total energy"),
+        (good.replace("<a3>1 0 10</a3>", ""), r"x\.xml, frame 0: parts are missing or damaged"),
+        (good.replace("0.1 0.2", "0.1 x"), r"x\.xml, frame 0: parts are missing or damaged"),
+    ):
+        path.write_text(text)
+        with pytest.raises(ValueError, match=message):
+            read_dataset(path)
