@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from .calculators.field import FieldCalculator
     from .calculators.nnp import NNPCalculator
     from .calculators.schedule import attach_field
+    from .data import read_dataset, write_dataset
     from .models import (
         EquivariantNetwork,
         NeuralNetworkPotential,
@@ -36,16 +37,20 @@ __all__ = [
     "attach_field",
     "bundled",
     "load",
+    "read_dataset",
     "read_released_bec",
     "read_released_nnp",
     "unwrap_images",
+    "write_dataset",
 ]
 
 _HOME = {
     "FieldCalculator": ".calculators.field",
     "NNPCalculator": ".calculators.nnp",
     "attach_field": ".calculators.schedule",
+    "read_dataset": ".data",
     "unwrap_images": ".paths",
+    "write_dataset": ".data",
 }
 
 
