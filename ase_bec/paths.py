@@ -7,8 +7,9 @@ from itertools import pairwise
 
 import numpy as np
 from ase import Atoms
-from ase.geometry import find_mic
 from numpy.typing import NDArray
+
+from ase_bec.lattice import shortest_vectors
 
 
 def unwrap_images(images: Iterable[Atoms]) -> list[Atoms]:
@@ -49,7 +50,7 @@ def unwrap_images(images: Iterable[Atoms]) -> list[Atoms]:
 
 def lattice_shifts(displacements: NDArray[np.float64], atoms: Atoms) -> NDArray[np.float64]:
     """Whole lattice vectors, (n, 3), that displacements in Å, (n, 3), exceed the shortest by."""
-    shortest, _ = find_mic(displacements, atoms.cell, atoms.pbc)
+    shortest = shortest_vectors(displacements, atoms.cell.array, atoms.pbc)
     excess = (displacements - shortest) @ np.linalg.inv(atoms.cell.complete().array)
     shifts: NDArray[np.float64] = np.rint(excess)
     return shifts

@@ -53,6 +53,19 @@ def test_wrapped_path_is_unwrapped_and_input_left_alone():
         assert np.array_equal(image.positions, positions)
 
 
+def test_cells_without_a_short_vector():
+    """Cell vectors of 6 and 7.9 Å of a lattice whose shortest vector is 2.9 Å."""
+    cell = np.array([[6.0, 0, 0], [7.5, 2.5, 0], [0, 0, 6.0]])
+    start = Atoms("Cu", [[0, 0, 0]], cell=cell, pbc=True)
+    moved = start.copy()
+    moved.positions[0] = [-0.3, 1.3, 0.3]  # 1.37 Å; less the vector (1.5, 2.5, 0) it is 2.18 Å
+    wrapped = moved.copy()
+    for shift in ([0, 0, 0], [0, 1, 0], [-1, 1, 0], [2, -3, 1]):
+        wrapped.positions[0] = moved.positions[0] + np.array(shift) @ cell
+        found = unwrap_images([start, wrapped])[1]
+        np.testing.assert_allclose(found.positions, moved.positions, atol=1e-12)
+
+
 def test_positions_on_the_branch_are_kept_to_the_last_bit():
     true = path()
     for found, expected in zip(unwrap_images(iter(true)), true, strict=True):

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from ase_bec.data.frame import Array, Frame
-from ase_bec.data.lattice import shortest_vectors
+from ase_bec.lattice import shortest_vectors
 
 
 def smallest_dipole(dipole: Array, cell: Array, quantum: float = 1.0) -> Array:

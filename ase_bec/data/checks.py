@@ -10,7 +10,7 @@ import numpy as np
 from ase.data import covalent_radii
 
 from ase_bec.data.frame import Frame
-from ase_bec.data.lattice import shortest_vectors
+from ase_bec.lattice import shortest_vectors
 from ase_bec.neighbours import neighbour_list
 
 _NOBLE_GASES = (2, 10, 18, 36, 54, 86)

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from ase_bec.data.frame import Frame
-from ase_bec.data.lattice import shortest_vectors
+from ase_bec.lattice import shortest_vectors
 
 _TOLERANCE = 5e-3  # Å, to which the files of one calculation give a structure alike
 
