@@ -60,6 +60,8 @@ def _rows(text: str, name: str) -> Array:
             rows.append([float(word) for word in words])
         except ValueError as error:
             raise ValueError(f"{name}, line {number}: must be numbers ({error})") from error
+        if not np.isfinite(rows[-1]).all():
+            raise ValueError(f"{name}, line {number}: must be finite, got {line.strip()}")
         if len(words) != 9:
             raise ValueError(f"{name}, line {number}: must have 9 numbers, got {len(words)}")
     if len(rows) < 2:

@@ -123,6 +123,7 @@ def test_born_that_is_no_good(tmp_path) -> None:
         ([*lines, lines[-1]], r"must be of the 2 inequivalent of the 4 atoms of .*POSCAR-.*got 3"),
         ([*lines[:-1], lines[-1][:-8]], r"BORN, line 4: must have 9 numbers, got 8"),
         ([*lines[:-1], "x" + lines[-1]], r"BORN, line 4: must be numbers"),
+        ([*lines[:-1], "nan" + lines[-1][8:]], r"BORN, line 4: must be finite"),
         ([lines[0]], "BORN: must have a dielectric tensor and Born charges"),
         (
             [*lines[:-1], tilted],
