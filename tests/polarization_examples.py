@@ -20,16 +20,19 @@ V2 = [(0.1, 1, 2, 0), (0.3, 2, 1, 0), (0.1, 2, 3, 0.5)]
 
 
 def equivariant(
-    seed: int = 0, elements: tuple[str, ...] = ELEMENTS, **options: Any
+    seed: int = 0, elements: tuple[str, ...] = ELEMENTS, atoms: Atoms | None = None, **options: Any
 ) -> EquivariantNetwork:
-    """Equivariant network, scaled to rattled copies of `skewed`."""
+    """Equivariant network, scaled to rattled copies of a crystal."""
     settings = {"cutoff": 4.2, "radial": 5, "channels": 3, "hidden": (8,), **options}
     with torch.random.fork_rng():
         torch.manual_seed(seed)
         network = EquivariantNetwork(len(elements), **settings)
-    atoms = skewed() * (2, 2, 1)
+    if atoms is None:
+        atoms = skewed()
+        atoms.symbols = [elements[ELEMENTS.index(s) % len(elements)] for s in atoms.symbols]
+    atoms = atoms * (2, 2, 1)
     atoms.rattle(0.2, seed=4)
-    _, nb = seen_by(atoms, list(ELEMENTS), network.cutoff)
+    _, nb = seen_by(atoms, list(elements), network.cutoff)
     network.set_scales(network.density(nb).detach(), nb.species)
     return network.eval()
 
