@@ -230,6 +230,23 @@ def test_threads_share_a_model(quick_switches) -> None:
     together([asks(*pair) for pair in zip(frames, expected, strict=True)])
 
 
+class Interrupted(PolarizationModel):
+    """Whenever it keeps something, another thread at once keeps what it has for other atoms."""
+
+    def __setattr__(self, name: str, value: object) -> None:
+        if name == "_kept" and value is not None:
+            value = polarization_model()._evaluate(changed_atoms("far"), FIELD)
+        super().__setattr__(name, value)
+
+
+def test_another_thread_may_come_between_keeping_and_giving() -> None:
+    model = polarization_model()
+    expected = answers(model, skewed())
+    model.__class__ = Interrupted
+    model._kept = None
+    check_equal(answers(model, skewed()), expected)
+
+
 def test_field_calculators_in_threads_share_a_model(quick_switches) -> None:
     """As images of a path do, or replicas: each is what it is alone."""
     model, frames = polarization_model(), structures(4)
