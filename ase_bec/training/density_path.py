@@ -98,9 +98,13 @@ class DensityPath:
         return geometry.to(parameter.device, parameter.dtype)
 
     def start(self, geometries: Sequence[DensityGeometry]) -> None:
-        """Fit the scales of the network."""
+        """Fit the scales of the network; its dipoles start at zero, so that Z does at q."""
         density = torch.cat([g.density for g in geometries])
         self.network.set_scales(density, torch.cat([g.species for g in geometries]))
+        for network in self.network.networks:
+            last = network[-1]  # type: ignore[index]
+            torch.nn.init.zeros_(last.weight)
+            torch.nn.init.zeros_(last.bias)
 
     def directions(self, normals: Tensor) -> Tensor:
         """Directions of the field (frames, 3), evenly over the sphere."""
