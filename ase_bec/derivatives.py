@@ -17,7 +17,7 @@ from .descriptors.compiled import can_compile
 from .descriptors.neighbourhoods import Neighbourhoods, neighbourhoods
 from .system import System
 
-__all__ = ["LocalSum", "chunks", "differentiate", "on_atoms", "strain_derivative"]
+__all__ = ["LocalSum", "chunks", "differentiate", "on_atoms", "pair_vectors", "strain_derivative"]
 
 
 class LocalSum(NamedTuple):
@@ -79,9 +79,27 @@ def chunks(
         yield neighbourhoods(system, species, vectors[pairs], start, stop)
 
 
+def pair_vectors(system: System) -> Tensor:
+    """Vectors of all pairs (E, 3) in Å, of one structure and without a graph."""
+    if not can_compile(system.positions, training=False):
+        return system.vectors().detach()
+    from .descriptors.kernels_pairs import gather_vectors
+
+    out = torch.empty_like(system.shift)
+    inputs = (system.positions, system.cell[0], system.centre, system.neighbour, system.shift, out)
+    gather_vectors(*(tensor.numpy() for tensor in inputs))
+    return out
+
+
 def on_atoms(system: System, pair_derivatives: Tensor) -> Tensor:
     """Derivative by the positions (N, 3): r_ij = r_j - r_i + S·cell."""
     out = torch.zeros_like(system.positions)
+    if can_compile(out, training=False):
+        from .descriptors.kernels_pairs import scatter_derivatives
+
+        inputs = (system.centre, system.neighbour, pair_derivatives, out)
+        scatter_derivatives(*(tensor.detach().numpy() for tensor in inputs))
+        return out
     out.index_add_(0, system.neighbour, pair_derivatives)
     return out.index_add_(0, system.centre, pair_derivatives, alpha=-1)
 

@@ -16,7 +16,7 @@ from ase.stress import full_3x3_to_voigt_6_stress
 from numpy.typing import NDArray
 from torch import Tensor
 
-from ..derivatives import differentiate, on_atoms, strain_derivative
+from ..derivatives import differentiate, on_atoms, pair_vectors, strain_derivative
 from ..descriptors.neighbourhoods import Neighbourhoods
 from ..models import NeuralNetworkPotential, load
 from ..models.species import species_of
@@ -132,7 +132,7 @@ class NNPCalculator(Calculator):
                 f"{structure.pbc.tolist()}"
             )
         system = self._neighbours.update(structure)
-        vectors = system.vectors()
+        vectors = pair_vectors(system)
         found = [self._evaluate(model, system, vectors) for model in self.models]
         energies = torch.stack([r.energies for r in found]).double()
         forces = torch.stack([r.forces for r in found]).double()

@@ -29,7 +29,7 @@ HAS_NUMBA = find_spec("numba") is not None  # without it everything works, more 
 __all__ = ["CompiledDescriptor", "can_compile", "compiled_derivative", "compiled_features"]
 __all__ += ["forget_stale_kernels"]
 
-_announced: set[Path] = set()  # patterns of the cache files that were looked for
+_announced: set[Callable[..., None]] = set()  # kernels whose cache was looked for
 _SMALLEST_RANGE = 8  # centres that are worth a thread
 
 
@@ -159,14 +159,13 @@ def _pool(threads: int, process: int) -> ThreadPoolExecutor:
 def _announce_compilation(descriptor: CompiledDescriptor) -> None:
     """Say so before the first call compiles for some seconds; later runs load the cache."""
     kernel = descriptor.forward
-    cache = Path(kernel.stats.cache_path)  # type: ignore[attr-defined]
-    wanted = cache / f"*{kernel.__name__}*.nbi"
-    if wanted in _announced:
+    if kernel in _announced:
         return
+    cache = Path(kernel.stats.cache_path)  # type: ignore[attr-defined]
     if not _announced:
         forget_stale_kernels(cache)
-    _announced.add(wanted)
-    if not any(cache.glob(wanted.name)):
+    _announced.add(kernel)
+    if not any(cache.glob(f"*{kernel.__name__}*.nbi")):
         logging.getLogger("ase_bec").warning(
             "compiling the kernels of a descriptor for this machine (some 10 s, once; kept in %s)",
             cache,

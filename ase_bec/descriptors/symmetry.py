@@ -152,8 +152,7 @@ def angular_from_moments(a: Tensor, own: Tensor, plan: AngularPlan) -> Tensor:
     ``own`` (n, n_elements, C) holds Σ_j w_c², the terms j = k, which are taken out.
     """
     legendre, self_term = (
-        torch.as_tensor(x, dtype=a.dtype, device=a.device)
-        for x in (plan.legendre, plan.self_term)
+        torch.as_tensor(x, dtype=a.dtype, device=a.device) for x in (plan.legendre, plan.self_term)
     )
     spread = by_degree(legendre)  # [lm, p]
     out = []

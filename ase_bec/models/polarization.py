@@ -14,7 +14,7 @@ from ase import Atoms
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from ..derivatives import chunks, on_atoms
+from ..derivatives import chunks, on_atoms, pair_vectors
 from ..neighbours import NeighbourList
 from .equivariant import EquivariantNetwork
 from .species import check_elements, species_of
@@ -212,7 +212,7 @@ class PolarizationModel(nn.Module):
         dtype, device = parameter.dtype, parameter.device
         system = self._list_for(dtype, device).update(atoms)
         species = species_of(system.numbers, self.elements)
-        vectors = system.vectors()
+        vectors = pair_vectors(system)
         along = torch.as_tensor(direction, dtype=dtype, device=device)
         slopes, dipole = [], torch.zeros(3, dtype=dtype, device=device)
         for nb in chunks(system, species, vectors):

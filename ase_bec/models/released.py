@@ -28,7 +28,7 @@ import torch
 from ase import Atoms
 from numpy.typing import NDArray
 
-from ..derivatives import chunks, on_atoms
+from ..derivatives import chunks, on_atoms, pair_vectors
 from ..descriptors.vector import VectorFunctions
 from ..neighbours import NeighbourList
 from .energy import NeuralNetworkPotential
@@ -166,7 +166,7 @@ class ReleasedBornCharges:
         species = species_of(system.numbers, self.elements)
         parts = [
             self.descriptor.weighted_derivative(nb, self.gains[nb.species])
-            for nb in chunks(system, species, system.vectors())
+            for nb in chunks(system, species, pair_vectors(system))
         ]
         return -on_atoms(system, torch.cat(parts)).numpy()
 
