@@ -9,6 +9,7 @@ from typing import Any
 import torch
 
 from ase_bec.data import Dataset
+from ase_bec.models.energy import NeuralNetworkPotential
 from ase_bec.models.equivariant import EquivariantNetwork
 from ase_bec.models.polarization import PolarizationModel
 from ase_bec.models.vaf import VAFNetwork
@@ -16,12 +17,13 @@ from ase_bec.models.vaf import VAFNetwork
 from .config import Config
 from .formal_charges import guess_formal_charges
 from .polarization import PolarizationTask
+from .potential import PotentialTask
 from .task import Task
 
 __all__ = ["KINDS", "make_task"]
 
 NETWORKS = {"equivariant": EquivariantNetwork, "vaf": VAFNetwork}
-KINDS = (*NETWORKS,)
+KINDS = ("nnp", *NETWORKS)
 
 
 def make_task(config: Config, data: Dataset) -> tuple[Task[Any], list[str]]:
@@ -43,12 +45,15 @@ def make_task(config: Config, data: Dataset) -> tuple[Task[Any], list[str]]:
     kind = options.pop("kind", "equivariant")
     if kind not in KINDS:
         raise ValueError(f"`model.kind` must be one of {', '.join(KINDS)}, got {kind!r}")
+    dtype, device = getattr(torch, config.training.dtype), config.training.device
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(config.training.seed)
+        if kind == "nnp":
+            elements = options.pop("elements", list(data.elements))
+            potential = made(NeuralNetworkPotential, options, elements=elements)
+            return PotentialTask(potential, config.loss, dtype, device), []
         model, messages = _polarization_model(kind, options, data)
-    dtype = getattr(torch, config.training.dtype)
-    task: Task[Any] = PolarizationTask(model, config.loss, dtype, config.training.device)
-    return task, messages
+    return PolarizationTask(model, config.loss, dtype, device), messages
 
 
 def _polarization_model(
