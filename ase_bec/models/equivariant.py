@@ -165,5 +165,7 @@ def coupling(l: int) -> Tensor:  # noqa: E741
     products = (y[:, l * l : (l + 1) ** 2, None] * u[:, None, :]).flatten(1)
     lower = y[:, (l - 1) ** 2 : l * l] if l else y[:, :0]
     found = torch.linalg.lstsq(torch.cat([y[:, (l + 1) ** 2 :], lower], dim=1), products).solution
-    out: Tensor = found[: 2 * l + 3]
+    # Exactly, these are ± the root of a whole number over 4l + 2: so the same in every process.
+    scaled = (4 * l + 2) * found[: 2 * l + 3]
+    out: Tensor = scaled.sign() * (scaled**2).round().sqrt() / (4 * l + 2)
     return out

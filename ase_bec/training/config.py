@@ -11,6 +11,8 @@ from pathlib import Path
 from types import UnionType
 from typing import Any, get_args, get_origin, get_type_hints
 
+import torch
+
 __all__ = ["Config", "DataOptions", "TrainingOptions", "read_config"]
 
 
@@ -101,6 +103,8 @@ class TrainingOptions:
         _require(0 <= self.average < 1, "training.average", "at least 0 and below 1", self)
         known = self.dtype in ("float32", "float64")
         _require(known, "training.dtype", "float32 or float64", self)
+        wanted = "a device of this machine such as cpu or cuda"
+        _require(_is_device(self.device), "training.device", wanted, self)
 
 
 @dataclass(frozen=True)
@@ -243,6 +247,14 @@ def _plain(value: Any) -> Any:
     if isinstance(value, dict):
         return {k: _plain(v) for k, v in value.items()}
     return [_plain(v) for v in value] if isinstance(value, list | tuple) else value
+
+
+def _is_device(name: str) -> bool:
+    try:
+        torch.zeros(1, device=name).cpu()
+    except (RuntimeError, AssertionError, NotImplementedError):  # whatever torch was built with
+        return False
+    return True
 
 
 def _require(condition: bool, key: str, wanted: str, section: Any) -> None:
