@@ -97,7 +97,7 @@ def run(options: argparse.Namespace) -> int:
             **settings,
         )
         _save(files.field, path.images)
-    _report(paths, options.climb)
+    report(paths, options.climb)
     _write_table(files.table, paths)
     _draw(files.picture, paths)
     return _status(options.prog, paths, options.fmax)
@@ -169,7 +169,7 @@ def _title(vector: Sequence[float]) -> str:
     return "E = ({:g}, {:g}, {:g}) V/Å".format(*vector)
 
 
-def _report(paths: dict[str, MigrationPath], climb: bool) -> None:
+def report(paths: dict[str, MigrationPath], climb: bool) -> None:
     """Print the table of barriers."""
     rows = {
         "forward barrier (eV)": [f"{p.forward_barrier:.4f}" for p in paths.values()],

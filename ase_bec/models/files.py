@@ -28,7 +28,11 @@ _CLASSES: dict[str, type[NeuralNetworkPotential] | type[PolarizationModel]] = {
     NeuralNetworkPotential.kind: NeuralNetworkPotential,
     PolarizationModel.kind: PolarizationModel,
 }
-_BUNDLED: dict[str, str] = {}  # name: description; files lie in models/bundled
+_FOLDER = Path(__file__).parent / "bundled"
+_BUNDLED = {
+    "li3po4-nnp": "potential of Li3PO4, distilled from the one of Shimizu et al. 2023",
+    "li3po4-bec": "Born charges of Li3PO4, formal charges and equivariant network, from DFPT (PBE)",
+}
 
 
 def bundled() -> dict[str, str]:
@@ -99,8 +103,10 @@ def load(name_or_path: str | PathLike[str]) -> Model | ReleasedBornCharges:
         If the file is not a model, is truncated, or was written by a newer version.
     """
     path = Path(name_or_path)
+    if str(name_or_path) in _BUNDLED:
+        path = _FOLDER / f"{name_or_path}.pt"
     if not path.is_file():
-        names = ", ".join(_BUNDLED) or "none in this version"
+        names = ", ".join(_BUNDLED)
         raise FileNotFoundError(
             f"`{name_or_path}` must be a model file or the name of a bundled model ({names}), "
             "got neither"

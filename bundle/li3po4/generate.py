@@ -13,7 +13,9 @@ from __future__ import annotations
 import argparse
 import os
 import warnings
+from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -25,10 +27,12 @@ from ase.md.langevin import Langevin
 from ase.optimize import FIRE
 from tqdm import tqdm
 
-from ase_bec import NNPCalculator, read_released_nnp
+from ase_bec import NeuralNetworkPotential, NNPCalculator, read_released_nnp
+from ase_bec.workflows.neb import find_path, interpolate_path
 
 STEP = 1.0  # fs
 EVERY = 20  # steps between frames
+HOPS = 12
 
 
 @dataclass(frozen=True)
@@ -53,11 +57,12 @@ def runs() -> list[Run]:
     for k, strain in enumerate((-0.04, -0.02, 0.02, 0.04)):
         repeat = ((2, 2, 1), (2, 1, 2), (1, 2, 2), (2, 2, 1))[k]
         t = (500, 1000, 1500, 2000)[k]
-        out.append(Run(f"beta_strain{strain:+.2f}", "beta", repeat, ((t, 0.2), (t, 0.8)), 1, strain))
+        out.append(
+            Run(f"beta_strain{strain:+.2f}", "beta", repeat, ((t, 0.2), (t, 0.8)), 1, strain)
+        )
     for t in (300, 1000, 1800):
         out.append(Run(f"gamma_{t}K", "gamma", (1, 2, 2), ((t, 0.2), (t, 0.5)), t == 1000))
-    melt = ((3500, 1.5), (2500, 0.5))
-    out.append(Run("melt_2500K", "beta", (2, 2, 2), (*melt, (2500, 0.6))))
+    melt = ((3500, 1.5), (2500, 0.5))  # not sampled itself: the potential has false minima there
     out.append(Run("quench_1500K", "beta", (2, 2, 2), (*melt, (1500, 0.6))))
     out.append(Run("quench_600K", "beta", (2, 2, 2), (*melt, (1500, 0.5), (900, 0.5), (600, 0.6))))
     out.append(Run("quench_300K", "gamma", (1, 2, 2), (*melt, (1200, 0.5), (300, 0.5))))
@@ -94,7 +99,9 @@ def labelled(atoms: Atoms, name: str) -> Atoms:
     return frame
 
 
-def trajectory(run: Run, cell: Atoms, calculator: NNPCalculator, rng: np.random.Generator) -> list[Atoms]:
+def trajectory(
+    run: Run, cell: Atoms, calculator: NNPCalculator, rng: np.random.Generator
+) -> list[Atoms]:
     """Frames of one run."""
     atoms = cell.repeat(run.repeat)
     for _ in range(run.vacancies):
@@ -116,6 +123,35 @@ def trajectory(run: Run, cell: Atoms, calculator: NNPCalculator, rng: np.random.
     return frames
 
 
+def hops(cell: Atoms, nnp: NeuralNetworkPotential, rng: np.random.Generator) -> list[Atoms]:
+    """Images of short Li hops into a vacancy of the 2 x 2 x 2 crystal, and rattled copies."""
+    crystal = cell.repeat((2, 2, 2))
+    ions = np.flatnonzero(crystal.numbers == 3)
+    calculator = NNPCalculator(nnp)
+    frames = []
+    for _ in range(HOPS):
+        vacancy = int(rng.choice(ions))
+        distances = crystal.get_distances(vacancy, ions, mic=True)
+        ion = int(rng.choice(ions[(distances > 0.1) & (distances < 3.8)]))
+        ends = [crystal.copy(), crystal.copy()]
+        ends[1].positions[ion] += crystal.get_distance(ion, vacancy, mic=True, vector=True)
+        for end in ends:
+            del end[vacancy]
+            strain = np.eye(3) + np.diag(rng.normal(scale=0.01, size=3))
+            end.set_cell(ends[0].cell.array if end is ends[1] else end.cell.array @ strain, True)
+        band = interpolate_path(*ends, images=5)
+        path = find_path(
+            band, lambda: NNPCalculator(nnp), climb=False, fmax=0.1, max_steps=60, relax_ends=True
+        )
+        for image in path.images:
+            for scale in (0.0, 0.03, 0.06, 0.1):
+                frame = image.copy()
+                frame.positions += rng.normal(scale=scale, size=frame.positions.shape)
+                frame.calc = calculator
+                frames.append(labelled(frame, "beta_hops"))
+    return frames
+
+
 def main() -> None:
     """Run what is not there yet."""
     parser = argparse.ArgumentParser(description=__doc__)
@@ -128,12 +164,22 @@ def main() -> None:
     nnp = read_released_nnp(options.data / "shimizu_li3po4/models/lammps-force.nnp")
     calculator = NNPCalculator(nnp)
     cells = crystals(options.data, calculator)
+    save(
+        options.output / "beta_hops.xyz",
+        lambda: hops(cells["beta"], nnp, np.random.default_rng(99)),
+    )
     for number, run in enumerate(tqdm(runs(), unit="trajectory")):
-        path = options.output / f"{run.name}.xyz"
-        if path.exists():
-            continue
-        frames = trajectory(run, cells[run.phase], calculator, np.random.default_rng(number))
-        write(path.with_suffix(".part"), frames, format="extxyz")
+        cell, rng = cells[run.phase], np.random.default_rng(number)
+        save(
+            options.output / f"{run.name}.xyz",
+            partial(trajectory, run, cell, calculator, rng),
+        )
+
+
+def save(path: Path, make: Callable[[], list[Atoms]]) -> None:
+    """Make and write frames, unless they are there already."""
+    if not path.exists():
+        write(path.with_suffix(".part"), make(), format="extxyz")
         os.replace(path.with_suffix(".part"), path)
 
 
