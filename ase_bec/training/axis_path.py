@@ -72,8 +72,10 @@ class AxisPath:
         axis = normals.abs().argmax(dim=1)
         return torch.nn.functional.one_hot(axis, 3).to(normals.dtype)
 
-    def rows(self, geometries: Sequence[AxisGeometry], directions: Tensor) -> tuple[Tensor, Tensor]:
-        r"""Dipole :math:`e\cdot D` (frames,) and its derivative (all atoms, 3), differentiable.
+    def rows(
+        self, geometries: Sequence[AxisGeometry], directions: Tensor, create_graph: bool = True
+    ) -> tuple[Tensor, Tensor]:
+        r"""Dipole :math:`e\cdot D` (frames,) and its derivative (all atoms, 3).
 
         The directions must be axes.
         """
@@ -81,7 +83,7 @@ class AxisPath:
         for g, axis in zip(geometries, directions.argmax(dim=1).tolist(), strict=True):
             leaf = g.nb.vectors.detach().requires_grad_()
             dipole = self.network.component(g.nb._replace(vectors=leaf), axis).sum()
-            (by_vectors,) = torch.autograd.grad(dipole, leaf, create_graph=True)
+            (by_vectors,) = torch.autograd.grad(dipole, leaf, create_graph=create_graph)
             dipoles.append(dipole)
             rows.append(g.on_atoms(by_vectors))
         return torch.stack(dipoles), torch.cat(rows)

@@ -111,16 +111,16 @@ class DensityPath:
         return torch.nn.functional.normalize(normals, dim=1)
 
     def rows(
-        self, geometries: Sequence[DensityGeometry], directions: Tensor
+        self, geometries: Sequence[DensityGeometry], directions: Tensor, create_graph: bool = True
     ) -> tuple[Tensor, Tensor]:
-        r"""Dipole :math:`e\cdot D` (frames,) and its derivative (all atoms, 3), differentiable."""
+        r"""Dipole :math:`e\cdot D` (frames,) and its derivative (all atoms, 3)."""
         sizes = torch.tensor([len(g.species) for g in geometries], device=directions.device)
         frame = torch.repeat_interleave(sizes)
         leaf = torch.cat([g.density for g in geometries]).requires_grad_()
         local = self.network.from_density(leaf, torch.cat([g.species for g in geometries]))
         along = (local * directions[frame]).sum(dim=1)
         dipoles = along.new_zeros(len(geometries)).index_add(0, frame, along)
-        (by_density,) = torch.autograd.grad(dipoles.sum(), leaf, create_graph=True)
+        (by_density,) = torch.autograd.grad(dipoles.sum(), leaf, create_graph=create_graph)
         parts = torch.split(by_density, sizes.tolist())
         rows = [g.on_atoms(g.on_pairs(p)) for g, p in zip(geometries, parts, strict=True)]
         return dipoles, torch.cat(rows)

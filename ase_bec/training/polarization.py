@@ -31,7 +31,9 @@ class _Path(Protocol):
     def prepare(self, system: System, species: Tensor) -> Any: ...
     def start(self, geometries: Sequence[Any]) -> None: ...
     def directions(self, normals: Tensor) -> Tensor: ...
-    def rows(self, geometries: Sequence[Any], directions: Tensor) -> tuple[Tensor, Tensor]: ...
+    def rows(
+        self, geometries: Sequence[Any], directions: Tensor, create_graph: bool = True
+    ) -> tuple[Tensor, Tensor]: ...
 
 
 WEIGHTS = {"born_charges": 1.0, "polarization": 0.0}
@@ -163,7 +165,8 @@ class PolarizationTask:
         """Errors of all components: Born charges also by element, on and off the diagonal."""
         unit = torch.eye(3).to(samples[0].charges)
         geometries = [s.geometry for s in samples]
-        found = [self._path.rows(geometries, e.expand(len(samples), 3)) for e in unit]
+        directions = [e.expand(len(samples), 3) for e in unit]
+        found = [self._path.rows(geometries, d, create_graph=False) for d in directions]
         errors = {}
         if self.weights["born_charges"]:
             wrong = torch.stack([rows for _, rows in found], dim=1) - _charges(samples)
