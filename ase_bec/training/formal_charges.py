@@ -41,7 +41,7 @@ def guess_formal_charges(frames: Iterable[Frame]) -> dict[str, float]:
     Raises
     ------
     ValueError
-        If there are no Born charges, or no whole charges fit half of the frames.
+        If there are no Born charges, or there is a choice but none fits half of the frames.
     """
     known, traces = [], []
     for frame in frames:
@@ -60,7 +60,7 @@ def guess_formal_charges(frames: Iterable[Frame]) -> dict[str, float]:
     ranges = [_candidates(e, m) for e, m in zip(elements, means.tolist(), strict=True)]
     tried = np.array(list(product(*ranges)))
     fits = (np.abs(tried @ counts.T - total) < 0.01).mean(axis=1)
-    if fits.max() < 0.5:
+    if fits.max() < 0.5 and len(tried) > 1:
         listed = ", ".join(f"{e} {m:+.2f}" for e, m in zip(elements, means, strict=True))
         raise ValueError(
             "`formal_charges` must be given: no usual whole charges add up to the net charge of "
