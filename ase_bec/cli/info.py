@@ -51,9 +51,7 @@ def _package() -> list[tuple[str, str]]:
         f"cuda:{k} ({torch.cuda.get_device_name(k)})" for k in range(torch.cuda.device_count())
     ]
     lines.append(("devices", ", ".join(devices)))
-    bundled = models.bundled()
-    lines += [(name, text) for name, text in bundled.items()] or [("bundled models", "none")]
-    return lines
+    return [*lines, *models.bundled().items()]
 
 
 def _model(path: str) -> list[tuple[str, str]]:

@@ -42,7 +42,7 @@ def test_info(capsys: pytest.CaptureFixture[str]) -> None:
     assert "180" in capsys.readouterr().out
     assert main(["info"]) == 0
     output = capsys.readouterr().out
-    for name in ("python", "ase-bec", "torch", "threads", "devices", "bundled models"):
+    for name in ("python", "ase-bec", "torch", "threads", "devices", "li3po4-nnp"):
         assert name in output
 
 
