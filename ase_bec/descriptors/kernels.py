@@ -120,6 +120,22 @@ def gather(
     return int(n)
 
 
+@njit(cache=True, nogil=True, fastmath=fast)
+def gaussian_channels(
+    table: Array, geometry: Array, n: int, scratch: Array, weights: Array, slopes: Array
+) -> None:
+    """w_c = exp[-η_c(r-μ_c)²] f_c of n neighbours and its derivative by r; rows (η, μ)."""
+    for c in range(table.shape[0]):
+        eta, centre = table[c]
+        for j in range(n):
+            scratch[0, j] = -eta * (geometry[3, j] - centre) ** 2
+        exponentials(scratch[0], n, scratch[1])
+        for j in range(n):
+            weights[c, j] = scratch[0, j] * geometry[4, j]
+            inner = -2.0 * eta * (geometry[3, j] - centre) * geometry[4, j]
+            slopes[c, j] = scratch[0, j] * (inner + geometry[5, j])
+
+
 class Harmonics(NamedTuple):
     """Constants of `harmonic_rows` and `moments_backward`; see `HarmonicTables`."""
 

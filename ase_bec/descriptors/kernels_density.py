@@ -10,9 +10,9 @@ from numpy.typing import NDArray
 
 from .kernels import (
     Harmonics,
-    exponentials,
     fast,
     gather,
+    gaussian_channels,
     harmonic_constants,
     harmonic_rows,
     moments_backward,
@@ -40,20 +40,6 @@ def density_tables(cutoff: float, gaussians: Array, degree: int) -> DensityTable
 
 
 @njit(cache=True, nogil=True, fastmath=fast)
-def _channels(t, geometry, n, scratch, weights, slopes):  # type: ignore[no-untyped-def]
-    """w_k = exp[-η(r-μ)²] f_c and its derivative by r."""
-    for k in range(t.gaussians.shape[0]):
-        eta, centre = t.gaussians[k]
-        for j in range(n):
-            scratch[0, j] = -eta * (geometry[3, j] - centre) ** 2
-        exponentials(scratch[0], n, scratch[1])
-        for j in range(n):
-            weights[k, j] = scratch[0, j] * geometry[4, j]
-            inner = -2.0 * eta * (geometry[3, j] - centre) * geometry[4, j]
-            slopes[k, j] = scratch[0, j] * (inner + geometry[5, j])
-
-
-@njit(cache=True, nogil=True, fastmath=fast)
 def density_forward(vectors, species, first, low, high, t, out):  # type: ignore[no-untyped-def]
     """Moments out[i, e, k, lm] of the centres low … high - 1."""
     dtype, n_elements, n_radial = vectors.dtype, out.shape[1], out.shape[2]
@@ -66,7 +52,7 @@ def density_forward(vectors, species, first, low, high, t, out):  # type: ignore
     y = np.empty((width, out.shape[3]), dtype)
     for i in range(low, high):
         n = gather(vectors, species, first[i], first[i + 1], t.cutoff, pair, start, geometry)
-        _channels(t, geometry, n, scratch, weights, slopes)
+        gaussian_channels(t.gaussians, geometry, n, scratch, weights, slopes)
         harmonic_rows(t.harmonics, geometry, n, q, power, y)
         moments_forward(weights, y, start, out[i])
 
@@ -86,7 +72,7 @@ def density_backward(vectors, species, first, low, high, t, d_out, d_vectors):  
     d_distance = np.empty(width)
     for i in range(low, high):
         n = gather(vectors, species, first[i], first[i + 1], t.cutoff, pair, start, geometry)
-        _channels(t, geometry, n, scratch, weights, slopes)
+        gaussian_channels(t.gaussians, geometry, n, scratch, weights, slopes)
         harmonic_rows(t.harmonics, geometry, n, q, power, y)
         moments_backward(t.harmonics, d_out[i], weights, y, start, turned, d_weights, torque)
         d_distance[:n] = 0.0

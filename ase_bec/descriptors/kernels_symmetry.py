@@ -13,6 +13,7 @@ from .kernels import (
     exponentials,
     fast,
     gather,
+    gaussian_channels,
     harmonic_constants,
     harmonic_rows,
     moments_backward,
@@ -33,7 +34,7 @@ class SymmetryTables(NamedTuple):
     cutoff: float
     pairs: Array  # (n_pairs, 2)
     g2: Array  # (F2, 2)
-    eta: Array  # (C,)
+    gaussians: Array  # (C, 2), rows (η, 0)
     spread: Array  # (P, (degree + 1)^2), Legendre coefficients over the entries lm
     extent: Array  # (P,), entries lm that each power needs
     self_term: Array
@@ -62,7 +63,7 @@ def symmetry_tables(
         cutoff,
         element_pairs(n_elements),
         np.array(g2, dtype=float).reshape(-1, 2),
-        plan.eta,
+        np.column_stack([plan.eta, np.zeros_like(plan.eta)]),
         spread,
         extent,
         plan.self_term,
@@ -104,23 +105,9 @@ def _g2_backward(t, geometry, start, n, scratch, d_out, d_distance):  # type: ig
 
 
 @njit(cache=True, nogil=True, fastmath=fast)
-def _channels(t, geometry, n, scratch, weights, slopes):  # type: ignore[no-untyped-def]
-    """w_c = exp(-η_c r²) f_c and its derivative by r."""
-    for c in range(t.eta.size):
-        eta = t.eta[c]
-        for j in range(n):
-            scratch[0, j] = -eta * geometry[3, j] ** 2
-        exponentials(scratch[0], n, scratch[1])
-        for j in range(n):
-            weights[c, j] = scratch[0, j] * geometry[4, j]
-            inner = -2.0 * eta * geometry[3, j] * geometry[4, j]
-            slopes[c, j] = scratch[0, j] * (inner + geometry[5, j])
-
-
-@njit(cache=True, nogil=True, fastmath=fast)
 def _g5_forward(t, a, weights, start, values, out):  # type: ignore[no-untyped-def]
     """out[pair * F5 + f] from the moments a[e, c, lm]."""
-    n_channels, n_powers, n_g5 = t.eta.size, t.extent.size, t.channel.size
+    n_channels, n_powers, n_g5 = t.gaussians.shape[0], t.extent.size, t.channel.size
     for pair in range(t.pairs.shape[0]):
         first, second = t.pairs[pair]
         for c in range(n_channels):
@@ -142,7 +129,7 @@ def _g5_forward(t, a, weights, start, values, out):  # type: ignore[no-untyped-d
 @njit(cache=True, nogil=True, fastmath=fast)
 def _g5_backward(t, a, d_out, values, d_spread, d_a, d_own):  # type: ignore[no-untyped-def]
     """Derivatives by the moments, and by Σ_j w_c² of each element."""
-    n_channels, n_powers, n_g5 = t.eta.size, t.extent.size, t.channel.size
+    n_channels, n_powers, n_g5 = t.gaussians.shape[0], t.extent.size, t.channel.size
     d_a[:] = 0.0
     d_own[:] = 0.0
     for pair in range(t.pairs.shape[0]):
@@ -168,7 +155,7 @@ def _g5_backward(t, a, d_out, values, d_spread, d_a, d_own):  # type: ignore[no-
 @njit(cache=True, nogil=True, fastmath=fast)
 def symmetry_forward(vectors, species, first, low, high, t, a, out):  # type: ignore[no-untyped-def]
     """Features out[i] and moments a[i] of the centres low … high - 1."""
-    dtype, n_elements, n_channels = vectors.dtype, a.shape[1], t.eta.size
+    dtype, n_elements, n_channels = vectors.dtype, a.shape[1], t.gaussians.shape[0]
     width = padded_width(first, low, high)
     pair, start = np.empty(width, np.int64), np.empty(n_elements + 1, np.int64)
     geometry, scratch = np.zeros((6, width)), np.empty((2, width))
@@ -181,7 +168,7 @@ def symmetry_forward(vectors, species, first, low, high, t, a, out):  # type: ig
         n = gather(vectors, species, first[i], first[i + 1], t.cutoff, pair, start, geometry)
         _g2_forward(t, geometry, start, n, scratch, out[i, :n_radial])
         if n_channels:
-            _channels(t, geometry, n, scratch, weights, slopes)
+            gaussian_channels(t.gaussians, geometry, n, scratch, weights, slopes)
             harmonic_rows(t.harmonics, geometry, n, q, power, y)
             moments_forward(weights, y, start, a[i])
             _g5_forward(t, a[i], weights, start, values, out[i, n_radial:])
@@ -190,7 +177,7 @@ def symmetry_forward(vectors, species, first, low, high, t, a, out):  # type: ig
 @njit(cache=True, nogil=True, fastmath=fast)
 def symmetry_backward(vectors, species, first, low, high, t, a, d_out, d_vectors):  # type: ignore[no-untyped-def]
     """Add Σ d_out ∂features/∂vectors of the centres low … high - 1 to ``d_vectors``."""
-    dtype, n_elements, n_channels = vectors.dtype, a.shape[1], t.eta.size
+    dtype, n_elements, n_channels = vectors.dtype, a.shape[1], t.gaussians.shape[0]
     width, entries = padded_width(first, low, high), a.shape[3]
     pair, start = np.empty(width, np.int64), np.empty(n_elements + 1, np.int64)
     geometry, scratch = np.zeros((6, width)), np.empty((2, width))
@@ -208,7 +195,7 @@ def symmetry_backward(vectors, species, first, low, high, t, a, d_out, d_vectors
         d_distance[:n] = 0.0
         _g2_backward(t, geometry, start, n, scratch, d_out[i, :n_radial], d_distance)
         if n_channels:
-            _channels(t, geometry, n, scratch, weights, slopes)
+            gaussian_channels(t.gaussians, geometry, n, scratch, weights, slopes)
             harmonic_rows(t.harmonics, geometry, n, q, power, y)
             _g5_backward(t, a[i], d_out[i, n_radial:], values, d_spread, d_a, d_own)
             moments_backward(t.harmonics, d_a, weights, y, start, turned, d_weights, torque)

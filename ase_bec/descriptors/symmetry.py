@@ -125,7 +125,7 @@ class SymmetryFunctions(LocalDescriptor):
             symmetry_backward,
             tables,
             (len(self.g2) * self.n_elements + n_fast * self.n_pairs,),
-            (self.n_elements, len(tables.eta), entries),
+            (self.n_elements, len(tables.gaussians), entries),
         )
 
 
