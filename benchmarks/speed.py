@@ -47,6 +47,10 @@ def calculators(data: Path, dtype: str) -> dict[str, Calculator]:
         "NNP": nnp(),
         "NNP + formal charges": FieldCalculator(nnp(), FORMAL, FIELD),
         "NNP + released Born charges": FieldCalculator(nnp(), released, FIELD, energy="none"),
+        "bundled NNP": NNPCalculator("li3po4-nnp", dtype=dtype),
+        "bundled NNP + bundled Born charges": FieldCalculator(
+            NNPCalculator("li3po4-nnp", dtype=dtype), "li3po4-bec", FIELD
+        ),
     }
 
 
@@ -83,6 +87,8 @@ def force_calls(data: Path, atoms: Atoms, calls: int) -> None:
         print(f"| {name} | {found['float64'][name]:.0f} | {found['float32'][name]:.0f} |")
     ratio = found["float64"]["NNP + formal charges"] / found["float64"]["NNP"]
     print(f"formal charges / zero field: {ratio:.3f}")
+    bundled = found["float64"]["bundled NNP + bundled Born charges"]
+    print(f"bundled Born charges / zero field: {bundled / found['float64']['bundled NNP']:.2f}")
 
 
 def shares(data: Path, atoms: Atoms, calls: int) -> None:
