@@ -86,8 +86,8 @@ class _Compiled(torch.autograd.Function):
     ) -> Tensor:
         n = len(first) - 1
         v, s, f = _arrays(vectors, species, first)
-        out = np.zeros((n, *d.shape), v.dtype)
-        kept = () if d.moments is None else (np.zeros((n, *d.moments), v.dtype),)
+        out = np.empty((n, *d.shape), v.dtype)
+        kept = () if d.moments is None else (np.empty((n, *d.moments), v.dtype),)
         _over_ranges(lambda low, high: d.forward(v, s, f, low, high, d.tables, *kept, out), n)
         ctx.save_for_backward(vectors)
         ctx.inputs = (d, v, s, f, kept)
@@ -144,9 +144,11 @@ def _over_ranges(work: Callable[[int, int], None], n: int) -> None:
     if threads == 1:
         work(0, n)
         return
-    edges = np.linspace(0, n, 4 * threads + 1).astype(int)  # several each, to balance the load
+    edges = np.linspace(0, n, threads + 1).astype(int).tolist()
     pool = _pool(available, os.getpid())
-    for result in [pool.submit(work, int(a), int(b)) for a, b in pairwise(edges)]:
+    others = [pool.submit(work, a, b) for a, b in pairwise(edges[1:])]
+    work(edges[0], edges[1])  # the caller is one of the threads
+    for result in others:
         result.result()
 
 
