@@ -7,8 +7,10 @@ network gives, times constants of the frame; second derivatives never see the ge
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass, fields
+from functools import lru_cache
 from typing import Protocol
 
 import numpy as np
@@ -21,6 +23,8 @@ from ase_bec.models.equivariant import EquivariantNetwork
 from ase_bec.system import System
 
 __all__ = ["DensityGeometry", "DensityPath"]
+
+_TINY = 1e-30  # Å, keeps empty slots from 0/0
 
 
 @dataclass(frozen=True, eq=False)
@@ -42,8 +46,6 @@ class DensityGeometry:
         Direction from centre to neighbour.
     angular : Tensor, (n·e, M, J)
         Harmonics.
-    turning : Tensor, (n·e, 3, M, J)
-        Their derivatives by the pair vector.
     neighbour : Tensor, (n·e·J,)
         Atom in each slot; 0 in empty ones.
     """
@@ -55,7 +57,6 @@ class DensityGeometry:
     distance: Tensor
     unit: Tensor
     angular: Tensor
-    turning: Tensor
     neighbour: Tensor
 
     def to(self, device: torch.device | str, dtype: torch.dtype) -> DensityGeometry:
@@ -69,9 +70,13 @@ class DensityGeometry:
     def on_pairs(self, by_density: Tensor) -> Tensor:
         """From a derivative by the density (n, e, K, M) to that by pair vectors (n·e, 3, J)."""
         p = by_density.flatten(0, 1)  # [ie, k, m]
-        along = ((p @ self.angular) * self.slope).sum(dim=1, keepdim=True)  # [ie, 1, j]
-        across = (p.transpose(1, 2) @ self.radial)[:, None] * self.turning  # [ie, x, m, j]
-        return along * self.unit + across.sum(dim=2)
+        # The derivative of Y by the pair vector is -u × (u × ∇)Y / r, and u × ∇ acts on p as well.
+        turned = torch.cat([p, *(p @ rotation for rotation in _rotations(p))], dim=1)
+        straight, *turns = torch.split(turned @ self.angular, p.shape[1], dim=1)  # [ie, k, j]
+        along = (straight * self.slope).sum(dim=1, keepdim=True)  # [ie, 1, j]
+        turn = torch.stack([(t * self.radial).sum(dim=1) for t in turns], dim=1)  # [ie, x, j]
+        across: Tensor = torch.linalg.cross(turn, self.unit, dim=1)  # zero in empty slots, as u
+        return along * self.unit + across / self.distance.clamp_min(_TINY)[:, None]
 
     def on_atoms(self, pairs: Tensor) -> Tensor:
         """From a derivative by the pair vectors to that by the positions (n, 3)."""
@@ -157,7 +162,6 @@ def density_geometry(descriptor: Channels, system: System, species: Tensor) -> D
     unit = vectors / distance[:, None]
     radial, slope = _radial(descriptor, distance)
     angular = harmonics(unit, descriptor.degree)
-    turning = _turning(angular, unit, distance, descriptor.degree)
 
     n, e = len(species), descriptor.n_elements
     row = system.centre * e + species[system.neighbour]
@@ -178,7 +182,7 @@ def density_geometry(descriptor: Channels, system: System, species: Tensor) -> D
     density = density.reshape(n, e, *density.shape[1:])
     return DensityGeometry(
         species, density, radial, padded(slope), padded(distance), padded(unit), angular,
-        padded(turning), padded(system.neighbour).flatten(),
+        padded(system.neighbour).flatten(),
     )  # fmt: skip
 
 
@@ -193,11 +197,16 @@ def _radial(descriptor: Channels, distance: Tensor) -> tuple[Tensor, Tensor]:
     return gauss * cutoff, gauss * (cutoff_slope - 2 * eta * away * cutoff)
 
 
-def _turning(angular: Tensor, unit: Tensor, distance: Tensor, degree: int) -> Tensor:
-    """Derivatives of the harmonics by the pair vector, (E, 3, M): -u × (u × ∇)Y / r."""
+def _rotations(p: Tensor) -> Tensor:
+    """Matrices (3, M, M) of u × ∇ on the harmonics, in the dtype and on the device of p."""
+    matrices: Tensor = _rotation_matrices(math.isqrt(p.shape[-1]) - 1)
+    return matrices.to(p)
+
+
+@lru_cache(maxsize=8)
+def _rotation_matrices(degree: int) -> Tensor:
     tables = harmonic_tables(degree)
-    partner = torch.as_tensor(tables.partner)  # [x, m, 2]
-    turn = torch.as_tensor(tables.turn, dtype=angular.dtype)
-    momentum = (angular[:, partner] * turn).sum(dim=-1)  # [p, x, m]
-    across = torch.linalg.cross(unit[:, :, None].expand_as(momentum), momentum, dim=1)
-    return torch.div(-across, distance[:, None, None])
+    rows = np.arange((degree + 1) ** 2)[None, :, None]
+    matrices = np.zeros((3, rows.size, rows.size))
+    np.add.at(matrices, (np.arange(3)[:, None, None], rows, tables.partner), tables.turn)
+    return torch.as_tensor(matrices)
