@@ -24,6 +24,7 @@ __all__ = ["KINDS", "make_task"]
 
 NETWORKS = {"equivariant": EquivariantNetwork, "vaf": VAFNetwork}
 KINDS = ("nnp", *NETWORKS)
+FITTED = ("metadata", "offsets", "scaling")  # by the training, so no settings
 
 
 def make_task(config: Config, data: Dataset) -> tuple[Task[Any], list[str]]:
@@ -80,7 +81,7 @@ def _polarization_model(
 def made(kind: Any, options: Mapping[str, Any], **fixed: Any) -> Any:
     """Make a class with settings of section ``[model]``, checking their names."""
     parameters = inspect.signature(kind).parameters
-    known = [name for name in parameters if name not in (*fixed, "metadata")]
+    known = [name for name in parameters if name not in (*fixed, *FITTED)]
     for name in options:
         if name not in known:
             raise ValueError(f"`model.{name}` is no setting of {kind.__name__}; known: "

@@ -130,6 +130,7 @@ def test_task_of_settings() -> None:
     [
         ({"kind": "magic"}, "`model.kind` must be one of nnp, equivariant, vaf"),
         ({"cutof": 3.0}, "`model.cutof` is no setting of EquivariantNetwork; known: cutoff"),
+        ({"kind": "nnp", "offsets": [0.0]}, "`model.offsets` is no setting of NeuralNetwork"),
         ({"kind": "vaf"}, "`model.cutoff` must be given for VAFNetwork"),
         ({"cutoff": "far"}, "section `model` has a value of the wrong type"),
         ({"formal_charges": "Li"}, 'must be a table such as {Li = 1}, "guess" or "none"'),
