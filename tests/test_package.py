@@ -22,6 +22,7 @@ LAYERS = (
     {"models"},
     {"calculators"},
     {"training"},
+    {"analysis"},
     {"workflows"},
     {"cli"},
 )

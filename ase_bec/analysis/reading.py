@@ -1,0 +1,260 @@
+"""Trajectories from files: those of our dynamics, or any that ASE reads."""
+
+from __future__ import annotations
+
+import csv
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import ase.io
+import numpy as np
+from ase import Atoms, units
+from ase.io.trajectory import TrajectoryReader
+from numpy.typing import ArrayLike, NDArray
+
+from ase_bec.analysis.trajectory import Array, Trajectory
+from ase_bec.lattice import shortest_vectors
+
+_FIELD = tuple(f"field_{axis}_V_per_A" for axis in "xyz")
+
+
+class _Frame(NamedTuple):
+    atoms: Atoms
+    time: float | None  # fs
+    field: Array | None  # V/Å
+    polarization: Array | None  # e/Å²
+
+
+def read_trajectory(
+    source: str | Path | Sequence[str | Path] | Sequence[Atoms],
+    *,
+    timestep: float | None = None,
+    start: float = 0.0,
+    stop: float | None = None,
+    stride: int = 1,
+    unwrap: bool = False,
+    field: ArrayLike | None = None,
+) -> Trajectory:
+    """Read a trajectory, check that its positions are unwrapped, and cut it.
+
+    Trajectories of :func:`ase_bec.workflows.md.run_md` know their times, field (from the frames,
+    or else from the table beside them) and, where it was recorded, polarization. While one is
+    still being written, the frames that are complete are read.
+
+    Parameters
+    ----------
+    source
+        A file, several files that follow one another, or frames.
+    timestep
+        Time from frame to frame in fs, for frames that do not know their time.
+    start
+        Time in fs after the first frame before which frames are dropped (equilibration).
+    stop
+        Time in fs after the first frame after which frames are dropped.
+    stride
+        Keep every `stride`-th frame.
+    unwrap
+        Bring each atom next to where it was in the frame before, by lattice vectors. A recorded
+        dipole is dropped where that moves an atom, since it may be on another branch.
+    field
+        Constant field in V/Å, [3], for frames that do not know theirs.
+
+    Returns
+    -------
+    Trajectory
+
+    Raises
+    ------
+    FileNotFoundError
+        If there is no such file.
+    ValueError
+        If a file cannot be read, the frames do not belong together, times are unknown or known
+        twice, fewer than two frames are left, or, unless `unwrap` is set, an atom jumps from one
+        frame to the next by more than half of the cell's shortest height: it has been wrapped,
+        or the frames are too far apart to tell.
+    """
+    if timestep is not None and not 0 < timestep < np.inf:
+        raise ValueError(f"`timestep` must be positive (fs), got {timestep}")
+    if stride < 1:
+        raise ValueError(f"`stride` must be at least 1, got {stride}")
+    if start < 0 or (stop is not None and stop <= start):
+        raise ValueError(f"`start` must be from 0 to below `stop` (fs), got {start} and {stop}")
+    frames = list(_frames(source))
+    _check_frames([frame.atoms for frame in frames])
+    whole = _assemble(frames, timestep, field)
+    if unwrap:
+        whole = _unwrapped(whole)
+    else:
+        _check_jumps(whole)
+    elapsed = whole.times - whole.times[0]
+    end = np.inf if stop is None else stop
+    kept = np.flatnonzero((elapsed >= start - 1e-6) & (elapsed <= end + 1e-6))
+    if len(kept[::stride]) < 2:
+        raise ValueError(
+            f"`start`, `stop` and `stride` must leave at least two frames, got {len(kept)} of "
+            f"{len(whole)} frames, which last {whole.duration:g} fs"
+        )
+    return whole.part(slice(int(kept[0]), int(kept[-1]) + 1, stride))
+
+
+def _frames(source: Any) -> Iterator[_Frame]:
+    """Read all frames of all sources, one after another."""
+    if isinstance(source, str | Path):
+        source = [source]
+    for item in source:
+        if isinstance(item, Atoms):
+            yield _Frame(item, None, None, _recorded(item))
+            continue
+        path = Path(item)
+        if not path.is_file():
+            raise FileNotFoundError(f"there is no trajectory `{path}`")
+        try:
+            if path.suffix == ".traj":
+                yield from _ase_frames(path)
+            else:
+                found = ase.io.read(path, index=":")
+                yield from (_Frame(atoms, None, None, _recorded(atoms)) for atoms in found)
+        except Exception as error:  # readers fail in all ways on a file of another kind
+            reason = " ".join(str(error).split()) or type(error).__name__
+            raise ValueError(f"cannot read a trajectory from `{path}`: {reason}") from error
+
+
+def _ase_frames(path: Path) -> Iterator[_Frame]:
+    """Read an ASE trajectory, with what `run_md` keeps in it and beside it."""
+    with TrajectoryReader(path) as reader:
+        count = len(reader)
+        settings = ((count and reader.description) or {}).get("md")
+        rows: dict[int, Array] = {}
+        if settings and "field" not in reader.backend[0].asdict()["md"]:
+            rows = _field_rows(path.with_suffix(".csv"))
+        for k in range(count):
+            atoms = reader[k]
+            if settings is None:
+                yield _Frame(atoms, None, None, _recorded(atoms))
+                continue
+            md = reader.backend[k].asdict()["md"]
+            step, field = int(md["step"]), _vector(md.get("field"))
+            if rows and step not in rows:
+                if k == count - 1:
+                    return  # the row of the newest frame is written after the frame
+                raise ValueError(f"the table `{path.with_suffix('.csv')}` lacks step {step}")
+            polarization = _vector(md.get("polarization"))
+            yield _Frame(
+                atoms,
+                step * float(settings["timestep"]),
+                rows.get(step) if field is None else field,
+                _recorded(atoms) if polarization is None else polarization,
+            )
+
+
+def _field_rows(path: Path) -> dict[int, Array]:
+    """Read the field at each step from the complete rows of a table; empty without table."""
+    if not path.is_file():
+        return {}
+    lines = path.read_text().splitlines(keepends=True)
+    table = csv.DictReader(line for line in lines if line.endswith("\n"))
+    if not {"step", *_FIELD} <= set(table.fieldnames or ()):
+        return {}
+    return {int(row["step"]): np.array([float(row[name]) for name in _FIELD]) for row in table}
+
+
+def _recorded(atoms: Atoms) -> Array | None:
+    """Polarization among the results of a frame, in e/Å²."""
+    return _vector(getattr(atoms.calc, "results", {}).get("polarization"))
+
+
+def _vector(values: Any) -> Array | None:
+    return None if values is None else np.asarray(values, dtype=float)
+
+
+def _check_frames(frames: Sequence[Atoms]) -> None:
+    """Raise unless all frames have the same atoms in the same cell."""
+    if len(frames) < 2:
+        raise ValueError(f"`source` must hold at least two frames, got {len(frames)}")
+    first = frames[0]
+    for index, frame in enumerate(frames):
+        if not np.array_equal(frame.numbers, first.numbers):
+            raise ValueError(f"`source` must have the same atoms, got others in frame {index}")
+        if not np.allclose(frame.cell.array, first.cell.array, rtol=0, atol=1e-6):
+            raise ValueError(f"`source` must have a constant cell, got another in frame {index}")
+        if (frame.pbc != first.pbc).any():
+            raise ValueError(f"`source` must have one periodicity, got another in frame {index}")
+
+
+def _assemble(
+    frames: Sequence[_Frame], timestep: float | None, field: ArrayLike | None
+) -> Trajectory:
+    """Stack frames; what not every frame has, the trajectory has not."""
+    known = [frame.time for frame in frames if frame.time is not None]
+    if timestep is None and len(known) < len(frames):
+        raise ValueError("`timestep` must be given (fs from frame to frame): the frames lack times")
+    if timestep is not None and known:
+        raise ValueError(f"`timestep` must not be given, got {timestep}: the frames know theirs")
+    times = np.array(known or [k * float(timestep or 0.0) for k in range(len(frames))])
+    fields = _stack([frame.field for frame in frames])
+    if field is not None:
+        if fields is not None:
+            raise ValueError("`field` must not be given: the frames know theirs")
+        constant = np.asarray(field, dtype=float)
+        if constant.shape != (3,):
+            raise ValueError(f"`field` must be three numbers in V/Å, got {constant.tolist()}")
+        fields = np.tile(constant, (len(frames), 1))
+    first = frames[0].atoms
+    velocities = None
+    if all(frame.atoms.has("momenta") for frame in frames):
+        velocities = np.array([frame.atoms.get_velocities() for frame in frames]) * units.fs
+    polarization = _stack([frame.polarization for frame in frames])
+    return Trajectory(
+        times=times,
+        positions=np.array([frame.atoms.positions for frame in frames]),
+        numbers=first.numbers.astype(np.int64),
+        masses=first.get_masses(),
+        cell=first.cell.array.copy(),
+        pbc=first.pbc.copy(),
+        velocities=velocities,
+        field=fields,
+        dipole=None if polarization is None else polarization * first.get_volume(),
+    )
+
+
+def _stack(values: Sequence[Array | None]) -> Array | None:
+    there = [value for value in values if value is not None]
+    return np.array(there) if len(there) == len(values) else None
+
+
+def _heights(cell: Array, pbc: NDArray[np.bool_]) -> Array:
+    """Distances between the lattice planes that bound the cell along periodic directions."""
+    complete = Atoms(cell=cell).cell.complete()
+    heights: Array = 1 / np.linalg.norm(complete.reciprocal().array, axis=1)[pbc]
+    return heights
+
+
+def _check_jumps(trajectory: Trajectory) -> None:
+    """Raise where an atom moves too far between two frames to be on one branch for sure."""
+    if not trajectory.pbc.any():
+        return
+    limit = _heights(trajectory.cell, trajectory.pbc).min() / 2
+    jumps = np.linalg.norm(np.diff(trajectory.positions, axis=0), axis=2)
+    if (jumps > limit).any():
+        frame, atom = np.unravel_index(np.argmax(jumps > limit), jumps.shape)
+        raise ValueError(
+            f"`source` must hold unwrapped positions, got a jump of {jumps[frame, atom]:.2f} Å of "
+            f"atom {atom} from frame {frame} to {frame + 1}, more than half the shortest height "
+            f"of the cell ({limit:.2f} Å): set `unwrap` if the frames were wrapped"
+        )
+
+
+def _unwrapped(trajectory: Trajectory) -> Trajectory:
+    """Bring each atom next to where it was in the frame before."""
+    steps = np.diff(trajectory.positions, axis=0)
+    short = shortest_vectors(steps, trajectory.cell, trajectory.pbc)
+    excess = steps - short
+    moved = np.linalg.norm(excess, axis=2) > 1e-6
+    if not moved.any():
+        return trajectory
+    shifts = np.cumsum(np.where(moved[..., None], excess, 0.0), axis=0)
+    positions = trajectory.positions.copy()
+    positions[1:] -= shifts
+    return replace(trajectory, positions=positions, dipole=None)

@@ -1,0 +1,245 @@
+r"""Mobility and ionic conductivity.
+
+Conductivities come out in :math:`e^2/(\mathrm{eV\,Å\,fs})` and are given in S/m:
+1 e²/(eV·Å·fs) = e/(Å·fs)/V = 1.602e6 S/m.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+
+import numpy as np
+from numpy.typing import ArrayLike
+from scipy import constants
+
+from ase_bec.analysis.msd import Diffusion, block_slopes, displacement_slopes
+from ase_bec.analysis.statistics import (
+    Array,
+    Estimate,
+    Value,
+    mean_rate,
+    unit_vector,
+)
+
+BOLTZMANN = constants.k / constants.e  # eV/K
+S_PER_M = constants.e / (constants.angstrom * constants.femto)  # of 1 e²/(eV·Å·fs)
+CM2_PER_VS = 0.1  # of 1 Å²/(V·fs)
+
+
+def mobility(drift: Estimate, field: ArrayLike) -> Value:
+    r"""Mobility along the field :math:`\mu = \mathbf v\cdot\hat{\mathbf E}/E` in Å²/(V·fs).
+
+    Times :data:`CM2_PER_VS` in cm²/(V·s). Negative ions have a negative one.
+
+    Parameters
+    ----------
+    drift
+        Drift velocity in Å/fs, from :func:`ase_bec.analysis.msd.drift_velocity`.
+    field
+        In V/Å, [3].
+
+    Raises
+    ------
+    ValueError
+        If there is no field.
+    """
+    size = _field_size(field)
+    along = drift.along(field)
+    return Value(along.value / size, along.error / size)
+
+
+def einstein_mobility(
+    found: Diffusion, charge: float, temperature: float, direction: ArrayLike | None = None
+) -> Value:
+    r"""Mobility of linear response, :math:`\mu = q D/(k T)`, in Å²/(V·fs).
+
+    It holds for ions that move independently and in fields in which the work over a hop is small
+    against kT.
+
+    Parameters
+    ----------
+    found
+        Diffusion without field, or about the drift.
+    charge
+        q in e.
+    temperature
+        In K.
+    direction
+        Take D along it, :math:`\sum_\alpha n_\alpha^2 D_\alpha`; by default the mean of the
+        directions.
+    """
+    weights = np.full(3, 1 / 3) if direction is None else unit_vector(direction) ** 2
+    factor = charge / _thermal_energy(temperature)
+    samples = found.coefficient.samples @ weights
+    error = samples.std(ddof=1) / np.sqrt(len(samples))
+    return Value(factor * float(found.coefficient.values @ weights), abs(factor) * float(error))
+
+
+def haven_ratio(einstein: Value, measured: Value) -> Value:
+    """Ratio of the mobility (or conductivity) of independent ions to the one measured.
+
+    In linear response it is the Haven ratio, 1 for ions that move independently; its error adds
+    the relative errors of the two in squares.
+
+    Raises
+    ------
+    ValueError
+        If the one measured is zero.
+    """
+    if measured.value == 0:
+        raise ValueError("`measured` must not be zero, got 0")
+    ratio = einstein.value / measured.value
+    error = np.hypot(einstein.error, ratio * measured.error) / abs(measured.value)
+    return Value(ratio, float(error))
+
+
+def nernst_einstein(
+    diffusions: Iterable[Diffusion],
+    charges: Mapping[str, float],
+    volume: float,
+    temperature: float,
+) -> Value:
+    r"""Ionic conductivity of independent ions in S/m, mean over the directions.
+
+    .. math:: \sigma = \frac{1}{\Omega k T} \sum_s N_s q_s^2 D_s
+
+    Parameters
+    ----------
+    diffusions
+        One for each element that carries current.
+    charges
+        Formal charge of each of these elements in e.
+    volume
+        Ω in Å³.
+    temperature
+        In K.
+
+    Raises
+    ------
+    ValueError
+        If an element has no charge.
+    """
+    factor = S_PER_M / (thermal_volume(volume, temperature))
+    value, variance = 0.0, 0.0
+    for found in diffusions:
+        if found.element not in charges:
+            raise ValueError(f"`charges` must have one for {found.element}, got {dict(charges)}")
+        weight = factor * found.atoms * charges[found.element] ** 2
+        mean = found.coefficient.mean()
+        value += weight * mean.value
+        variance += (weight * mean.error) ** 2
+    return Value(value, float(np.sqrt(variance)))
+
+
+def einstein_helfand(
+    times: Array,
+    dipole: Array,
+    volume: float,
+    temperature: float,
+    window: tuple[float, float],
+    *,
+    blocks: int = 5,
+    remove_drift: bool = False,
+) -> Estimate:
+    r"""Ionic conductivity from the collective dipole in S/m, along x, y and z.
+
+    .. math:: \sigma_\alpha = \frac{1}{2\,\Omega k T}\,
+              \frac{d}{dt}\langle [D_\alpha(t_0+t) - D_\alpha(t_0)]^2 \rangle_{t_0}
+
+    by least squares over the window; the mean of the directions is
+    :math:`\lim \langle|\Delta \mathbf D|^2\rangle/(6\Omega kTt)`. Correlations between ions are
+    included, and so is the background of a charged cell where the dipole includes it.
+
+    Parameters
+    ----------
+    times
+        Equally spaced, in fs, [frame].
+    dipole
+        D in e·Å on one continuous branch, [frame, 3].
+    volume, temperature
+        Ω in Å³ and T in K.
+    window
+        First and last time of displacement in fs.
+    blocks
+        Number of blocks of time whose slopes give the uncertainty.
+    remove_drift
+        Subtract the mean current first: needed in a field. The remaining dipole begins and ends
+        at the same value, so that windows should be short against the trajectory.
+
+    Raises
+    ------
+    ValueError
+        If the window does not lie within a block.
+    """
+    moves = dipole - dipole[0]
+    if remove_drift:
+        moves = moves - (times - times[0])[:, None] * moves[-1] / (times[-1] - times[0])
+    interval = float(times[-1] - times[0]) / (len(times) - 1)
+    factor = S_PER_M / (2 * thermal_volume(volume, temperature))
+    values = displacement_slopes(moves, interval, window)
+    return Estimate(values, block_slopes(moves, interval, window, blocks)).scaled(factor)
+
+
+def field_conductivity(
+    times: Array, dipole: Array, volume: float, field: ArrayLike, blocks: int = 10
+) -> Value:
+    r"""Ionic conductivity in a field, :math:`\sigma = \bar{\mathbf J}\cdot\mathbf E/(\Omega E^2)`.
+
+    The mean current is that of the whole change of dipole; blocks of it give the uncertainty.
+
+    Parameters
+    ----------
+    times
+        In fs, [frame].
+    dipole
+        D in e·Å on one continuous branch, [frame, 3].
+    volume
+        Ω in Å³.
+    field
+        In V/Å, [3].
+    blocks
+        Number of blocks of time.
+
+    Returns
+    -------
+    Value
+        In S/m.
+
+    Raises
+    ------
+    ValueError
+        If there is no field.
+    """
+    size = _field_size(field)
+    mean = mean_rate(times, dipole, blocks).scaled(S_PER_M / (_volume(volume) * size))
+    return mean.along(field)
+
+
+def _field_size(field: ArrayLike) -> float:
+    size = float(np.linalg.norm(np.asarray(field, dtype=float)))
+    if not 0 < size < np.inf:
+        raise ValueError(f"`field` must not be zero (V/Å), got {np.asarray(field).tolist()}")
+    return size
+
+
+def thermal_volume(volume: float, temperature: float) -> float:
+    """Return Ω k T in Å³ eV.
+
+    Raises
+    ------
+    ValueError
+        If `volume` (Å³) or `temperature` (K) is not positive.
+    """
+    return _volume(volume) * _thermal_energy(temperature)
+
+
+def _volume(volume: float) -> float:
+    if not 0 < volume < np.inf:
+        raise ValueError(f"`volume` must be positive (Å³), got {volume}")
+    return volume
+
+
+def _thermal_energy(temperature: float) -> float:
+    if not 0 < temperature < np.inf:
+        raise ValueError(f"`temperature` must be positive (K), got {temperature}")
+    return float(BOLTZMANN * temperature)
