@@ -61,8 +61,8 @@ def plot_lines(
     for number, element in enumerate(drawn):
         paths = trajectory.positions[:, trajectory.indices(element)]
         look = {"linewidth": 0.5, "color": f"C{trajectory.elements.index(element)}", **style}
-        lines = ax.plot(paths[..., right], paths[..., up], zorder=2 + number, **look)
-        lines[0].set_label(element)
+        ax.plot(paths[..., right], paths[..., up], zorder=2 + number, **look)
+        ax.plot([], [], label=element, **{**look, "linewidth": 1.5})  # one that legends show
     ax.set_aspect("equal")
     ax.set_xlabel(f"{plane[0]} (Å)")
     ax.set_ylabel(f"{plane[1]} (Å)")
