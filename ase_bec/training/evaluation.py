@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from ase_bec.calculators.nnp import NNPCalculator
 from ase_bec.data import Frame
+from ase_bec.data.branches import smallest_dipole
 from ase_bec.models import NeuralNetworkPotential
 
 from .progress import bar
@@ -56,7 +57,8 @@ def evaluate(model: Any, frames: Iterable[Frame], progress: bool = False) -> lis
     Returns
     -------
     list of Comparison
-        Born charges; or energies per atom, forces and stress, as far as there are labels.
+        Born charges and, of neutral crystals, dipoles on the branch nearest to the label; or
+        energies per atom, forces and stress; as far as there are labels.
 
     Raises
     ------
@@ -65,13 +67,15 @@ def evaluate(model: Any, frames: Iterable[Frame], progress: bool = False) -> lis
     """
     potential = isinstance(model, NeuralNetworkPotential)
     wanted = {"energy", "forces", "stress"} if potential else {"born_effective_charges"}
+    if getattr(model, "has_dipole", False):
+        wanted.add("polarization")
     chosen = [f for f in frames if wanted & set(f.labels)]
     if not chosen:
         raise ValueError(f"the data must have {' or '.join(sorted(wanted))}, got none of them")
     with bar("evaluate", "frame", progress, len(chosen)) as frames:
         if potential:
             return _energies(model, _counted(chosen, frames))
-        return [_born_charges(model, _counted(chosen, frames))]
+        return _polarization(model, _counted(chosen, frames), "polarization" in wanted)
 
 
 def _counted(frames: Sequence[Frame], shown: Any) -> Iterator[Frame]:
@@ -80,17 +84,26 @@ def _counted(frames: Sequence[Frame], shown: Any) -> Iterator[Frame]:
         shown.update()
 
 
-def _born_charges(model: Any, frames: Iterable[Frame]) -> Comparison:
-    predicted, labels, symbols = [], [], []
+def _polarization(model: Any, frames: Iterable[Frame], has_dipole: bool) -> list[Comparison]:
+    """Born charges; and dipoles of neutral crystals, on the branch nearest to the label."""
+    charges: list[tuple[Any, Any]] = []
+    dipoles: list[tuple[Any, Any]] = []
+    symbols: list[str] = []
     for frame in frames:
+        model.check(frame.atoms, np.zeros(3))
         if frame.born_effective_charges is not None:
-            model.check(frame.atoms, np.zeros(3))
-            predicted.append(model.born_charges(frame.atoms))
-            labels.append(frame.born_effective_charges)
+            charges.append((model.born_charges(frame.atoms), frame.born_effective_charges))
             symbols += frame.atoms.get_chemical_symbols()
-    return Comparison(
-        "Z", "e", np.concatenate(predicted), np.concatenate(labels), np.array(symbols)
-    )
+        label = frame.dipole
+        if has_dipole and label is not None and not frame.net_charge and frame.atoms.pbc.all():
+            away = smallest_dipole(model.dipole(frame.atoms) - label, frame.atoms.cell.array)
+            dipoles.append((label[None] + away, label[None]))
+    found = []
+    for name, unit, pairs, of in (("Z", "e", charges, symbols), ("D", "e·Å", dipoles, [])):
+        if pairs:
+            values, labels = (np.concatenate(x) for x in zip(*pairs, strict=True))
+            found.append(Comparison(name, unit, values, labels, np.array(of, dtype=str)))
+    return found
 
 
 def _energies(model: NeuralNetworkPotential, frames: Iterable[Frame]) -> list[Comparison]:

@@ -8,11 +8,11 @@ from typing import Any, Protocol
 
 import numpy as np
 import torch
-from ase.geometry import find_mic
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from ase_bec.data import Frame
+from ase_bec.data.branches import smallest_dipole
 from ase_bec.models.equivariant import EquivariantNetwork
 from ase_bec.models.polarization import PolarizationModel
 from ase_bec.models.species import species_of
@@ -218,5 +218,4 @@ def _network_dipole(frame: Frame, formal: NDArray[np.float64]) -> NDArray[np.flo
     if frame.dipole is None:
         return np.full(3, np.nan)
     rest = frame.dipole - formal @ frame.atoms.positions
-    nearest, _ = find_mic(rest, frame.atoms.cell, pbc=True)
-    return np.asarray(nearest, dtype=np.float64)
+    return smallest_dipole(rest, frame.atoms.cell.array)

@@ -217,6 +217,7 @@ def test_evaluate_input_of_no_use(folder: Path, capsys: pytest.CaptureFixture[st
     frames = crystals(2)
     for frame in frames:
         object.__setattr__(frame, "born_effective_charges", None)
+        object.__setattr__(frame, "polarization", None)
     write_dataset("bare.xyz", frames)
     for words, message in (
         (["none.pt", "frames.xyz"], "must be a model file"),
