@@ -12,18 +12,24 @@ from ase_bec.cli.errors import InputError, input_checked, require_new
 if TYPE_CHECKING:
     from ase import Atoms
 
+    from ase_bec.calculators.field import FieldFunction
     from ase_bec.workflows.dynamics import MDSettings
 
 NAME = "md"
-HELP = "run molecular dynamics in a constant field; interrupt it at any moment and resume"
+HELP = "run molecular dynamics in a field; interrupt it at any moment and resume"
 DETAILS = """\
-Writes the trajectory, with unwrapped positions, and a table beside it that ends in .csv: step,
-time, temperature, enthalpy H, H + kinetic energy, field. After an interruption, even a kill, the
-same command with --resume goes on from the last frame; a longer --time makes a finished run longer.
+Writes the trajectory, with unwrapped positions; a table beside it that ends in .csv (step, time,
+temperature, enthalpy H, H + kinetic energy, field, mean displacement of each element and, where
+the charges have a dipole, polarization and current density); and a picture of it, .png. After an
+interruption, even a kill, the same command with --resume goes on from the last frame; a longer
+--time makes a finished run longer. H + kinetic energy is not conserved in a field that changes
+with time: the column work_eV is the work of the change.
 
-example:
+examples:
   ase-bec md start.vasp --nnp model.nnp --charges Li=1,P=5,O=-2 --field 0 0 0.1 \\
       --temperature 800 --time 10ps --output md.traj
+  ase-bec md start.vasp --nnp li3po4-nnp --charges li3po4-bec --field 0 0 0.1 \\
+      --field-pulse 1ps 100fs --temperature 800 --time 3ps --output pulse.traj
 """
 
 
@@ -62,6 +68,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--seed", type=int, metavar="N", default=0, help="of velocities and langevin (default: 0)"
     )
     field.add_arguments(parser, energies=("potential", "work", "none"))
+    _add_shape(parser)
     output = parser.add_argument_group("output")
     output.add_argument(
         "--output", type=Path, metavar="TRAJ", default=Path("md.traj"), help="(default: md.traj)"
@@ -69,6 +76,26 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     existing = output.add_mutually_exclusive_group()
     existing.add_argument("--resume", action="store_true", help="go on from the last frame")
     existing.add_argument("--overwrite", action="store_true", help="replace earlier output")
+
+
+def _add_shape(parser: argparse.ArgumentParser) -> None:
+    shape = parser.add_argument_group("field that changes with time, --field being its amplitude")
+    shape.add_argument(
+        "--field-period",
+        type=inputs.time,
+        metavar="TIME",
+        help="sine from zero; with --field-pulse, a cosine about its centre",
+    )
+    shape.add_argument(
+        "--field-pulse",
+        nargs=2,
+        type=inputs.time,
+        metavar=("CENTRE", "WIDTH"),
+        help="Gaussian of this standard deviation",
+    )
+    shape.add_argument(
+        "--field-ramp", type=inputs.time, metavar="TIME", help="rise from zero in this time"
+    )
 
 
 def run(options: argparse.Namespace) -> int:
@@ -91,7 +118,8 @@ def run(options: argparse.Namespace) -> int:
         )
     table = options.output.with_suffix(".csv")
     time = done.step * settings.timestep / 1e3
-    print(f"{done.frames} frames, {time:g} ps, in {options.output}; table in {table}")
+    picture = _draw(options.output)
+    print(f"{done.frames} frames, {time:g} ps, in {options.output}; table {table}, {picture}")
     if not done.completed:
         print("Interrupted: the same command with --resume goes on.")
     return 0 if done.completed else 130
@@ -106,7 +134,8 @@ def _prepare(options: argparse.Namespace) -> tuple[MDSettings, Atoms, str]:
     if options.resume and not options.output.exists():
         raise InputError(f"--resume: there is no `{options.output}` to go on with")
     if not options.resume:
-        require_new((options.output, options.output.with_suffix(".csv")), options.overwrite)
+        files = (options.output.with_suffix(end) for end in (".traj", ".csv", ".png"))
+        require_new(files, options.overwrite)
     settings = MDSettings(
         timestep=options.timestep,
         thermostat=options.thermostat,
@@ -119,4 +148,35 @@ def _prepare(options: argparse.Namespace) -> tuple[MDSettings, Atoms, str]:
     atoms = inputs.read_structure(options.start, options.format, options.species)
     makers = field.calculators(options, atoms, without_dipole="none")
     atoms.calc = makers.bare() if makers.charged is None else makers.charged(atoms.copy())
+    function = _shaped(options)
+    if function is not None:
+        atoms.calc.field = function
     return settings, atoms, makers.note
+
+
+def _shaped(options: argparse.Namespace) -> FieldFunction | None:
+    """Make the function of time, None for a constant field."""
+    from ase_bec.calculators.waveforms import PulseField, RampField, SineField
+
+    period, pulse, ramp = options.field_period, options.field_pulse, options.field_ramp
+    if period is None and pulse is None and ramp is None:
+        return None
+    if not any(options.field):
+        raise InputError("--field-period, --field-pulse and --field-ramp need --field, got none")
+    if ramp is not None:
+        if period is not None or pulse is not None:
+            raise InputError("--field-ramp must come without --field-period and --field-pulse")
+        return RampField(options.field, duration=ramp)
+    if pulse is not None:
+        centre, width = pulse
+        return PulseField(options.field, centre, width, period)
+    return SineField(options.field, period)
+
+
+def _draw(trajectory: Path) -> Path:
+    """Draw the table beside the trajectory."""
+    from ase_bec.workflows.history import plot_run
+
+    picture = trajectory.with_suffix(".png")
+    plot_run(trajectory).savefig(picture, dpi=120)
+    return picture

@@ -36,6 +36,10 @@ class MDSettings:
         Steps from frame to frame.
     seed
         Of the velocities to start with and of "langevin".
+    ramp
+        Points (time in fs, temperature in K) between which the temperature of the thermostat
+        runs on straight lines, constant before the first and after the last; in place of
+        `temperature`.
     """
 
     timestep: float = 1.0
@@ -44,8 +48,10 @@ class MDSettings:
     relaxation_time: float = 100.0
     interval: int = 10
     seed: int = 0
+    ramp: tuple[tuple[float, float], ...] = ()
 
     def __post_init__(self) -> None:
+        self._check_ramp()
         for name in ("timestep", "relaxation_time", "interval"):
             if not 0 < getattr(self, name) < np.inf:
                 raise ValueError(f"`{name}` must be positive, got {getattr(self, name)}")
@@ -53,12 +59,43 @@ class MDSettings:
             raise ValueError(
                 f"`thermostat` must be nose-hoover, langevin or none, got {self.thermostat}"
             )
-        if self.temperature is None and self.thermostat != "none":
+        if self.temperature is None and self.thermostat != "none" and not self.ramp:
             raise ValueError(f"`temperature` must be given for the {self.thermostat} thermostat")
         if self.temperature is not None and not 0 < self.temperature < np.inf:
             raise ValueError(f"`temperature` must be positive (K), got {self.temperature}")
         if self.seed < 0:
             raise ValueError(f"`seed` must not be negative, got {self.seed}")
+
+    def temperature_at(self, step: int) -> float | None:
+        """Return the temperature of the thermostat in K at a step."""
+        if not self.ramp:
+            return self.temperature
+        times, temperatures = np.array(self.ramp).T
+        return float(np.interp(step * self.timestep, times, temperatures))
+
+    def _check_ramp(self) -> None:
+        if not len(self.ramp):
+            return
+        try:
+            points = np.array(self.ramp, dtype=float)
+        except (TypeError, ValueError):
+            points = np.empty(0)
+        if (
+            points.shape != (len(self.ramp), 2)
+            or not np.isfinite(points).all()
+            or (np.diff(points[:, 0]) < 0).any()
+            or (points[:, 1] <= 0).any()
+        ):
+            raise ValueError(
+                "`ramp` must be points (time in fs, positive temperature in K) in the order of "
+                f"their times, got {self.ramp}"
+            )
+        if self.temperature is not None or self.thermostat == "none":
+            raise ValueError(
+                "`ramp` must come with a thermostat and without `temperature`, got "
+                f"{self.temperature} K and thermostat {self.thermostat}"
+            )
+        object.__setattr__(self, "ramp", tuple((t, temp) for t, temp in points.tolist()))
 
     def steps(self, duration: float) -> int:
         """Return the number of steps of a duration in fs, a whole number of frames."""
@@ -79,7 +116,7 @@ def integrator(atoms: Atoms, settings: MDSettings, rng: np.random.Generator) -> 
     timestep, damping = settings.timestep * units.fs, settings.relaxation_time * units.fs
     if settings.thermostat == "none":
         return VelocityVerlet(atoms, timestep)
-    temperature = float(settings.temperature or 0.0)  # never None here: checked on construction
+    temperature = float(settings.temperature_at(0) or 0.0)  # never None here
     if settings.thermostat == "nose-hoover":
         return NoseHooverChainNVT(atoms, timestep, temperature, tdamp=damping)
     if not atoms.constraints:
@@ -92,6 +129,14 @@ def integrator(atoms: Atoms, settings: MDSettings, rng: np.random.Generator) -> 
         fixcm=False,
         rng=rng,
     )
+
+
+def set_temperature(dynamics: MolecularDynamics, temperature: float) -> None:
+    """Give the thermostat another temperature in K."""
+    if isinstance(dynamics, Langevin):
+        dynamics.set_temperature(temperature_K=temperature)
+    elif isinstance(dynamics, NoseHooverChainNVT):
+        dynamics._thermostat._kT = units.kB * temperature
 
 
 def thermostat_state(dynamics: MolecularDynamics) -> dict[str, Any]:

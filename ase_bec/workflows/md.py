@@ -5,7 +5,7 @@ from __future__ import annotations
 import signal
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -17,14 +17,24 @@ from ase import Atoms, units
 from ase.calculators.calculator import PropertyNotImplementedError
 from ase.md.md import MolecularDynamics
 
+from ase_bec.calculators.schedule import attach_field
 from ase_bec.workflows.dynamics import (
     MDSettings,
     integrator,
     restore_thermostat,
+    set_temperature,
     thermostat_state,
 )
+from ase_bec.workflows.observables import Observables
 from ase_bec.workflows.progress import step_bar
-from ase_bec.workflows.record import Frame, FrameWriter, Table, last_frame, read_settings
+from ase_bec.workflows.record import (
+    Frame,
+    FrameWriter,
+    RowMaker,
+    Table,
+    first_frame,
+)
+from ase_bec.workflows.resumption import compare_fields, place, start_frame
 
 COLUMNS = (
     "step",
@@ -32,11 +42,7 @@ COLUMNS = (
     "temperature_K",
     "enthalpy_eV",
     "enthalpy_plus_kinetic_eV",
-    "field_x_V_per_A",
-    "field_y_V_per_A",
-    "field_z_V_per_A",
 )
-_FORCE_TOLERANCE = 1e-3  # eV/Å; another model, charge or field differs by more, rounding by less
 
 
 @dataclass(frozen=True)
@@ -72,17 +78,27 @@ def run_md(
     resume: bool = False,
     overwrite: bool = False,
     progress: bool = False,
+    check: Callable[[Atoms], None] | None = None,
 ) -> MDRun:
-    """Run molecular dynamics at constant cell, volume and field.
+    """Run molecular dynamics at constant cell and volume, in a constant or changing field.
 
     Every ``settings.interval`` steps a frame goes to the trajectory (unwrapped positions,
-    momenta, enthalpy, forces) and a row to the table of the same name ending in ``.csv`` (step,
-    time, temperature, enthalpy H, H + kinetic energy, field). Each frame carries the state of the
-    thermostat and its random numbers, so the run can be killed at any moment and continued
-    with ``resume=True`` on the same trajectory: no frame is lost or doubled, and where the
-    calculator's forces depend on nothing but the positions (our models: on one machine, with one
-    number of threads), the continued run equals an uninterrupted one bit for bit. SIGINT and
-    SIGTERM end it between two steps.
+    momenta, enthalpy, forces) and a row to the table of the same name ending in ``.csv``: step,
+    time, temperature, enthalpy H, H + kinetic energy, field, and the mean displacement of each
+    element from the first frame (Å). With a `FieldCalculator` whose charges have a dipole come
+    the polarization P = D/Ω (e/Å²), on the branch of the unwrapped positions, and the current
+    density ΔP/Δt since the frame before (e/(Å² fs)).
+
+    Each frame carries the state of the thermostat and its random numbers, so the run can be
+    killed at any moment and continued with ``resume=True`` on the same trajectory: no frame is
+    lost or doubled, and where the calculator's forces depend on nothing but the positions (our
+    models: on one machine, with one number of threads), the continued run equals an uninterrupted
+    one bit for bit. SIGINT and SIGTERM end it between two steps.
+
+    A `FieldCalculator` whose field is a function of the time follows the run from time zero at
+    the first frame. H + kinetic energy is then not conserved, not even without thermostat: it
+    changes by the work −∫ D·dE, which the table gives as ``work_eV`` (trapezoidal rule over the
+    steps).
 
     Parameters
     ----------
@@ -102,6 +118,8 @@ def run_md(
         Replace an existing trajectory.
     progress
         Show a progress bar on standard error.
+    check
+        Called with each frame before it is written; what it raises ends the run.
 
     Raises
     ------
@@ -111,56 +129,44 @@ def run_md(
         If there is no trajectory to resume.
     ValueError
         If `duration` is not a whole number of frames; on resuming, if the structure, the
-        settings or the forces are not those of the trajectory.
+        settings, the forces or the field are not those of the trajectory.
     """
     path = Path(trajectory)
     steps = settings.steps(duration)
-    frame = _start(atoms, path, settings, resume, overwrite)
-    rng = np.random.default_rng(settings.seed)
-    if frame is None:
-        _draw_velocities(atoms, settings.temperature, rng)
-    else:
-        _place(atoms, frame)
-    dynamics = integrator(atoms, settings, rng)
+    frame = start_frame(atoms, path, settings, resume, overwrite)
+    observables = Observables(atoms if frame is None else first_frame(path), atoms.calc)
+    dynamics = _dynamics(atoms, settings, frame)
     if frame is not None:
-        dynamics.nsteps = frame.step
-        restore_thermostat(dynamics, frame.state)
+        compare_fields(atoms.calc, path, settings)
+        observables.resume(frame.atoms, frame.values)
+    if observables.driven:
+        attach_field(dynamics, atoms.calc)
 
-    table = Table(path.with_suffix(".csv"), COLUMNS, _row_maker(atoms, settings))
+    columns = (*COLUMNS, *observables.columns)
+    table = Table(path.with_suffix(".csv"), columns, _row_maker(observables, settings))
     with FrameWriter(path, {"md": asdict(settings)}, append=frame is not None) as writer:
         if frame is None:
             table.begin()
         else:
             table.mend(path)
-        recorder = _Recorder(writer, table, settings.interval, -1 if frame is None else frame.step)
-        _propagate(dynamics, steps, recorder, progress)
+        recorder = _Recorder(writer, table, observables, settings.interval, frame, check)
+        _propagate(dynamics, settings, steps, recorder, progress)
     return MDRun(recorder.step, steps, recorder.step // settings.interval + 1)
 
 
-def _start(
-    atoms: Atoms, path: Path, settings: MDSettings, resume: bool, overwrite: bool
-) -> Frame | None:
-    """Return the frame to continue from, or None for a new run."""
-    if not resume:
-        for output in (path, path.with_suffix(".csv")):
-            if output.exists() and not overwrite:
-                raise FileExistsError(f"`{output}` exists: resume, overwrite, or name another")
-        return None
-    if not path.exists():
-        raise FileNotFoundError(f"`{path}` does not exist: there is nothing to resume")
-    frame = last_frame(path)
+def _dynamics(atoms: Atoms, settings: MDSettings, frame: Frame | None) -> MolecularDynamics:
+    """Make the integrator, at the first step or at that of a frame."""
+    rng = np.random.default_rng(settings.seed)
     if frame is None:
-        return None
-    before = read_settings(path)["md"]
-    for name, value in asdict(settings).items():
-        if before[name] != value:
-            raise ValueError(
-                f"`{name}` must be {before[name]}, as in the frames of `{path}`, got {value}"
-            )
-    old = frame.atoms
-    if not np.array_equal(old.numbers, atoms.numbers) or not np.array_equal(old.pbc, atoms.pbc):
-        raise ValueError(f"`atoms` must be those of the frames of `{path}`, got another structure")
-    return frame
+        _draw_velocities(atoms, settings.temperature_at(0), rng)
+        return integrator(atoms, settings, rng)
+    if getattr(atoms.calc, "time_dependent", False):
+        atoms.calc.time = frame.step * settings.timestep
+    place(atoms, frame)
+    dynamics = integrator(atoms, settings, rng)
+    dynamics.nsteps = frame.step
+    restore_thermostat(dynamics, frame.state)
+    return dynamics
 
 
 def _draw_velocities(atoms: Atoms, temperature: float | None, rng: np.random.Generator) -> None:
@@ -174,25 +180,11 @@ def _draw_velocities(atoms: Atoms, temperature: float | None, rng: np.random.Gen
     atoms.set_momenta(momenta)
 
 
-def _place(atoms: Atoms, frame: Frame) -> None:
-    """Put the atoms where the frame has them and check that their forces are the same."""
-    atoms.set_cell(frame.atoms.cell)
-    atoms.set_positions(frame.atoms.positions, apply_constraint=False)
-    atoms.set_momenta(frame.atoms.get_momenta(), apply_constraint=False)
-    then = frame.atoms.get_forces(apply_constraint=False)
-    change = np.abs(atoms.get_forces(apply_constraint=False) - then).max()
-    if not change < _FORCE_TOLERANCE:
-        raise ValueError(
-            f"the calculator must give the forces of the last frame, got {change:.3g} eV/Å more "
-            "or less: use the model, charges and field of the first run"
-        )
+def _row_maker(observables: Observables, settings: MDSettings) -> RowMaker:
+    interval = settings.interval * settings.timestep
 
-
-def _row_maker(atoms: Atoms, settings: MDSettings) -> Callable[[Atoms, int], list[Any]]:
-    field = np.asarray(getattr(atoms.calc, "field", np.zeros(3)), dtype=float).tolist()
-
-    def row(frame: Atoms, step: int) -> list[Any]:
-        energy = _energy(frame)
+    def row(frame: Atoms, values: Mapping[str, Any], before: Mapping[str, Any] | None) -> list[Any]:
+        energy, step = _energy(frame), values["step"]
         total = "" if energy is None else energy + float(frame.get_kinetic_energy())
         return [
             step,
@@ -200,7 +192,7 @@ def _row_maker(atoms: Atoms, settings: MDSettings) -> Callable[[Atoms, int], lis
             float(frame.get_temperature()),
             "" if energy is None else energy,
             total,
-            *field,
+            *observables.row(frame, values, before, interval),
         ]
 
     return row
@@ -216,24 +208,47 @@ def _energy(atoms: Atoms) -> float | None:
 class _Recorder:
     """Writes a frame and its row at every interval, each step once."""
 
-    def __init__(self, writer: FrameWriter, table: Table, interval: int, step: int) -> None:
+    def __init__(
+        self,
+        writer: FrameWriter,
+        table: Table,
+        observables: Observables,
+        interval: int,
+        frame: Frame | None,
+        check: Callable[[Atoms], None] | None,
+    ) -> None:
         self._writer, self._table, self._interval = writer, table, interval
-        self.step = step  # of the last recorded frame, -1 before the first
+        self._observables, self._check = observables, check
+        self.step = -1 if frame is None else frame.step  # of the last recorded frame
+        self._values = None if frame is None else frame.values
 
     def __call__(self, dynamics: MolecularDynamics) -> bool:
         """Record this step where it is due, and tell whether it was."""
         atoms, step = dynamics.atoms, dynamics.nsteps
-        if step % self._interval or step <= self.step:
+        if step <= self.step:
+            return False
+        self._observables.follow(atoms)
+        if step % self._interval:
             return False
         _energy(atoms)  # both are to be among the results that the frame takes along
         atoms.get_forces()
-        self._writer.write(atoms, step, thermostat_state(dynamics))
-        self._table.write(atoms, step)
-        self.step = step
+        if self._check is not None:
+            self._check(atoms)
+        values = self._observables.values(atoms)
+        self._writer.write(atoms, step, thermostat_state(dynamics), values)
+        values["step"] = step
+        self._table.write(atoms, values, self._values)
+        self.step, self._values = step, values
         return True
 
 
-def _propagate(dynamics: MolecularDynamics, steps: int, record: _Recorder, progress: bool) -> None:
+def _propagate(
+    dynamics: MolecularDynamics,
+    settings: MDSettings,
+    steps: int,
+    record: _Recorder,
+    progress: bool,
+) -> None:
     """Take the steps that are left, or as many as there are before a request to stop."""
     first, begin = dynamics.nsteps, time.perf_counter()
     nanoseconds = dynamics.dt / (1e6 * units.fs)
@@ -247,6 +262,8 @@ def _propagate(dynamics: MolecularDynamics, steps: int, record: _Recorder, progr
                 bar.update(record.step - bar.n)
             if stop.is_set():
                 break
+            if settings.ramp:
+                set_temperature(dynamics, settings.temperature_at(dynamics.nsteps) or 0.0)
 
 
 @contextmanager

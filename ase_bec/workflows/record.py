@@ -8,7 +8,7 @@ import zlib
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from types import TracebackType
+from types import MappingProxyType, TracebackType
 from typing import IO, Any
 
 import numpy as np
@@ -31,11 +31,14 @@ class Frame:
         Number of the time step.
     state
         State of the thermostat and its random numbers.
+    values
+        What else was recorded, such as field and polarization.
     """
 
     atoms: Atoms
     step: int
     state: Mapping[str, Any]
+    values: Mapping[str, Any]
 
 
 def checksum(atoms: Atoms) -> int:
@@ -74,10 +77,17 @@ class FrameWriter:
             raise ValueError(f"`{path}` must be free to write, got another run writing to it")
         self._writer.set_description(dict(settings))
 
-    def write(self, atoms: Atoms, step: int, state: Mapping[str, Any]) -> None:
-        """Write one frame and wait until it is on disk."""
+    def write(
+        self,
+        atoms: Atoms,
+        step: int,
+        state: Mapping[str, Any],
+        values: Mapping[str, Any] = MappingProxyType({}),
+    ) -> None:
+        """Write one frame, with other plain values of it, and wait until it is on disk."""
         backend = self._writer.backend
-        backend.write(md={"step": step, "state": dict(state), "checksum": checksum(atoms)})
+        own = {"step": step, "state": dict(state), "checksum": checksum(atoms)}
+        backend.write(md={**values, **own})
         self._writer.write(atoms)
         os.fsync(backend.fd.fileno())
 
@@ -114,6 +124,20 @@ def read_settings(path: Path) -> dict[str, Any]:
     """Read the settings from the head of a trajectory; empty where there is no frame."""
     with _open(path) as trajectory:
         return dict((len(trajectory) and trajectory.description) or {})
+
+
+def first_frame(path: Path) -> Atoms:
+    """Read the structure that a run started from."""
+    with _open(path) as trajectory:
+        atoms: Atoms = trajectory[0]
+        return atoms
+
+
+def recorded_values(path: Path, most: int) -> list[dict[str, Any]]:
+    """Read what was recorded of at most so many frames, evenly spread, the last among them."""
+    with _open(path) as trajectory:
+        chosen = np.unique(np.linspace(0, len(trajectory) - 1, most).astype(int))
+        return [trajectory.backend[int(k)].md for k in chosen]
 
 
 def last_frame(path: Path) -> Frame | None:
@@ -160,7 +184,10 @@ def _read_whole(trajectory: TrajectoryReader, index: int) -> Frame | None:
         return None
     if checksum(atoms) != md["checksum"]:
         return None
-    return Frame(atoms, int(md["step"]), md["state"])
+    return Frame(atoms, int(md["step"]), md["state"], md)
+
+
+RowMaker = Callable[[Atoms, Mapping[str, Any], Mapping[str, Any] | None], list[Any]]
 
 
 class Table:
@@ -173,22 +200,23 @@ class Table:
     columns
         Names of the columns; the first holds the step.
     row
-        Makes the values of one row from a frame.
+        Makes the values of one row from a frame, what was recorded of it (its step among that),
+        and what was recorded of the frame before, None for the first.
     """
 
-    def __init__(
-        self, path: Path, columns: Iterable[str], row: Callable[[Atoms, int], list[Any]]
-    ) -> None:
+    def __init__(self, path: Path, columns: Iterable[str], row: RowMaker) -> None:
         self.path, self._columns, self._row = path, list(columns), row
 
     def begin(self) -> None:
         """Write the head of a new table."""
         self._replace([])
 
-    def write(self, atoms: Atoms, step: int) -> None:
+    def write(
+        self, atoms: Atoms, values: Mapping[str, Any], before: Mapping[str, Any] | None
+    ) -> None:
         """Append the row of one frame."""
         with self.path.open("a", newline="") as file:
-            csv.writer(file, lineterminator="\n").writerow(self._row(atoms, step))
+            csv.writer(file, lineterminator="\n").writerow(self._row(atoms, values, before))
 
     def mend(self, trajectory: Path) -> None:
         """Make the rows those of the frames of a trajectory: no more, no fewer.
@@ -204,7 +232,8 @@ class Table:
                     break
                 kept.append(row)
             for k in range(len(kept), len(frames)):
-                kept.append(self._row(frames[k], frames.backend[k].md["step"]))
+                before = frames.backend[k - 1].md if k else None
+                kept.append(self._row(frames[k], frames.backend[k].md, before))
         self._replace(kept)
 
     def _rows(self) -> list[list[str]]:
