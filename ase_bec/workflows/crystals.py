@@ -5,6 +5,8 @@ from __future__ import annotations
 import numpy as np
 from ase import Atoms
 
+from ase_bec.workflows.hops import vacancy_ends
+
 __all__ = ["beta_lithium_phosphate", "vacancy_hop"]
 
 # Relaxed with the released potential of Shimizu et al. (arXiv:2305.19546); Pmn2_1, polar axis x.
@@ -50,6 +52,8 @@ def beta_lithium_phosphate(repeat: tuple[int, int, int] = (1, 1, 1)) -> Atoms:
 def vacancy_hop(crystal: Atoms, species: str, axis: int) -> tuple[Atoms, Atoms]:
     """Ends of the shortest hop of an ion into a vacancy that leads mostly along +axis.
 
+    :func:`ase_bec.workflows.hops.vacancy_hops` lists all distinct hops.
+
     Parameters
     ----------
     crystal : Atoms
@@ -83,7 +87,6 @@ def vacancy_hop(crystal: Atoms, species: str, axis: int) -> tuple[Atoms, Atoms]:
             f"`crystal` must have two {species} with a hop mostly along axis {axis}, got none"
         )
     _, ion, vacancy = best
-    initial, final = crystal.copy(), crystal.copy()
-    final.positions[ion] -= crystal.get_distance(vacancy, ion, mic=True, vector=True)
-    del initial[vacancy], final[vacancy]
+    vector = crystal.get_distance(ion, vacancy, mic=True, vector=True)
+    initial, final, _ = vacancy_ends(crystal, ion, vacancy, vector)
     return initial, final

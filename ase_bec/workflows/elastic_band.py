@@ -35,7 +35,7 @@ class ElasticBand(NEB):
     """
 
     def __init__(self, images: Sequence[Atoms], spring: float, workers: Workers) -> None:
-        super().__init__(
+        super().__init__(  # type: ignore[no-untyped-call]
             [image.copy() for image in images],
             k=spring,
             climb=False,
@@ -49,7 +49,7 @@ class ElasticBand(NEB):
     def get_forces(self) -> Array:
         """Forces of the band on the atoms of the images between the ends in eV/Å."""
         self._evaluate()
-        forces: Array = self._workers.agree(super().get_forces())
+        forces: Array = self._workers.agree(super().get_forces())  # type: ignore[no-untyped-call]
         return forces
 
     def _evaluate(self) -> None:

@@ -1,0 +1,110 @@
+"""`ase-bec hops`: hops of an ion that the symmetry of a crystal leaves distinct."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from ase_bec.cli import inputs
+from ase_bec.cli.errors import InputError, input_checked, require_new
+
+if TYPE_CHECKING:
+    from ase_bec.workflows.hops import Hop
+
+NAME = "hops"
+HELP = "list the distinct hops of an ion in a crystal, into a vacancy or between given sites"
+DETAILS = """\
+Hops that a symmetry operation of the crystal takes to one another are one line; in a field only
+operations that keep its direction count. With --output PREFIX writes PREFIX-K-initial.EXT and
+PREFIX-K-final.EXT of each line K, for `ase-bec neb`.
+
+example:
+  ase-bec hops crystal.vasp --species Li --cutoff 4 --repeat 2 2 2 --field 0 0 1 --output hop
+"""
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add the arguments of this command."""
+    parser.add_argument("structure", type=Path, help="crystal, in any ASE format")
+    parser.add_argument("--species", required=True, metavar="Li", help="element of the ion")
+    parser.add_argument(
+        "--cutoff", type=float, metavar="LENGTH", default=4.0, help="Å (default: 4)"
+    )
+    parser.add_argument(
+        "--repeat", nargs=3, type=int, metavar="N", default=(1, 1, 1), help="cells along each axis"
+    )
+    parser.add_argument(
+        "--field", nargs=3, type=float, metavar=("X", "Y", "Z"), help="direction of the field"
+    )
+    parser.add_argument(
+        "--site",
+        nargs=3,
+        type=float,
+        action="append",
+        metavar=("A", "B", "C"),
+        help="interstitial site in fractions of the cell given, one of each kind; "
+        "hops between them instead of into vacancies",
+    )
+    parser.add_argument(
+        "--tolerance", type=float, metavar="LENGTH", default=0.01, help="Å (default: 0.01)"
+    )
+    parser.add_argument("--format", metavar="NAME", help="ASE's name of the format")
+    output = parser.add_argument_group("output")
+    output.add_argument("--output", metavar="PREFIX", help="write the ends of each hop")
+    output.add_argument("--extension", default="vasp", metavar="EXT", help="(default: vasp)")
+    output.add_argument("--overwrite", action="store_true", help="replace earlier output")
+
+
+def run(options: argparse.Namespace) -> int:
+    """List the hops and write their ends."""
+    with input_checked():
+        hops = _found(options)
+        files = _files(options, len(hops))
+    _report(hops, options.field is not None)
+    from ase.io import write
+
+    with input_checked():
+        for (initial, final), hop in zip(files, hops, strict=False):
+            write(initial, hop.initial)
+            write(final, hop.final)
+    return 0
+
+
+def _found(options: argparse.Namespace) -> list[Hop]:
+    from ase_bec.workflows.hops import interstitial_hops, vacancy_hops
+
+    if min(options.repeat) < 1:
+        raise InputError(f"--repeat must be positive, got {min(options.repeat)}")
+    cell = inputs.read_structure(options.structure, options.format, None)
+    crystal = cell.repeat(options.repeat)
+    more = options.cutoff, options.field, options.tolerance
+    if options.site is None:
+        return vacancy_hops(crystal, options.species, *more)
+    sites = cell.cell.cartesian_positions(options.site)
+    return interstitial_hops(crystal, options.species, sites, *more)
+
+
+def _files(options: argparse.Namespace, count: int) -> list[tuple[Path, Path]]:
+    if options.output is None:
+        return []
+    stems = [f"{options.output}-{k}" for k in range(count)]
+    ends = [[Path(f"{s}-{end}.{options.extension}") for end in ("initial", "final")] for s in stems]
+    require_new([path for pair in ends for path in pair], options.overwrite)
+    return [(initial, final) for initial, final in ends]
+
+
+def _report(hops: list[Hop], in_field: bool) -> None:
+    """Print a line for each hop."""
+    if not hops:
+        print("no hop is that short")
+        return
+    head = " hop  from    to  length (Å)   per site  in cell  back  clearance (Å)"
+    print(head + ("  along E (Å)" if in_field else "") + "  vector (Å)")
+    for k, hop in enumerate(hops):
+        along = f"{hop.along:13.3f}" if in_field else ""
+        vector = " ".join(f"{x:7.3f}" for x in hop.vector)
+        print(
+            f"{k:4d}{hop.start:6d}{hop.end:6d}{hop.length:12.3f}{hop.multiplicity:11d}"
+            f"{hop.count:9d}{hop.reverse:6d}{hop.clearance:15.3f}{along}  {vector}"
+        )
