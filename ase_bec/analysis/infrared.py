@@ -161,7 +161,9 @@ class InfraredModes:
         """Integrated absorption coefficients N_A |∂D/∂Q|²/(12 ε₀c²) in km/mol, [mode]."""
         return KM_PER_MOL * self.intensities
 
-    def spectrum(self, wavenumbers: ArrayLike, volume: float, width: float) -> Spectrum:
+    def spectrum(
+        self, wavenumbers: ArrayLike, volume: float, width: float, lowest: float = 1.0
+    ) -> Spectrum:
         r"""Absorption spectrum of the modes, each broadened to a Lorentzian.
 
         .. math:: \int n\alpha_i\,d\tilde\nu = \frac{1}{4\,\Omega\,\epsilon_0 c^2}
@@ -175,6 +177,8 @@ class InfraredModes:
             Ω in Å³.
         width
             Half width at half height in 1/cm.
+        lowest
+            Modes below are left out, in 1/cm: those of the whole crystal, and imaginary ones.
 
         Raises
         ------
@@ -185,7 +189,7 @@ class InfraredModes:
             if not 0 < value < np.inf:
                 raise ValueError(f"`{name}` must be positive, got {value}")
         nu = np.asarray(wavenumbers, dtype=float)
-        there = self.wavenumbers > 0
+        there = self.wavenumbers > lowest
         distance = nu[:, None] - self.wavenumbers[there]
         lines = width / np.pi / (distance**2 + width**2)
         return Spectrum(nu, _LINE / volume * lines @ self.dipoles[there] ** 2)
