@@ -52,6 +52,10 @@ class ElasticBand(NEB):
         forces: Array = self._workers.agree(super().get_forces())  # type: ignore[no-untyped-call]
         return forces
 
+    def largest_force(self) -> float:
+        """Largest force of the band on an atom in eV/Å."""
+        return float(np.linalg.norm(self.get_forces(), axis=1).max())
+
     def _evaluate(self) -> None:
         """Compute the images whose positions have changed."""
         positions = np.array([image.positions for image in self.images])

@@ -148,11 +148,15 @@ def find_path(
             if observer is not None and workers.first:
                 observer(neb.images)
 
-        steps, force = relax(neb, _ROUGH * fmax if climb else fmax, max_steps, after_step)
-        if climb and steps < max_steps:
-            neb.climb = True
-            climbing, force = relax(neb, fmax, max_steps - steps, after_step)
-            steps += climbing
+        steps, force = 0, np.inf
+        neb.climb = climb
+        if climb and neb.largest_force() > _ROUGH * fmax:
+            neb.climb = False
+            steps, force = relax(neb, _ROUGH * fmax, max_steps, after_step)
+        if steps < max_steps:
+            neb.climb = climb
+            more, force = relax(neb, fmax, max_steps - steps, after_step)
+            steps += more
     return migration_path(neb.images, force <= fmax and neb.climb == climb, force, steps)
 
 
