@@ -72,6 +72,18 @@ class Estimate:
         """
         return self._combined(unit_vector(direction))
 
+    def tensor_along(self, direction: ArrayLike) -> Value:
+        r"""Component :math:`\sum_\alpha n_\alpha^2 A_\alpha` along a direction, of a tensor.
+
+        The three values are its diagonal; what is off the diagonal counts as zero.
+
+        Raises
+        ------
+        ValueError
+            If `direction` is not three finite numbers, not all zero.
+        """
+        return self._combined(unit_vector(direction) ** 2)
+
     def scaled(self, factor: float) -> Estimate:
         """Return the quantity times a number."""
         return Estimate(factor * self.values, factor * self.samples)

@@ -18,7 +18,6 @@ from ase_bec.analysis.statistics import (
     Estimate,
     Value,
     mean_rate,
-    unit_vector,
 )
 
 BOLTZMANN = constants.k / constants.e  # eV/K
@@ -68,11 +67,8 @@ def einstein_mobility(
         Take D along it, :math:`\sum_\alpha n_\alpha^2 D_\alpha`; by default the mean of the
         directions.
     """
-    weights = np.full(3, 1 / 3) if direction is None else unit_vector(direction) ** 2
-    factor = charge / _thermal_energy(temperature)
-    samples = found.coefficient.samples @ weights
-    error = samples.std(ddof=1) / np.sqrt(len(samples))
-    return Value(factor * float(found.coefficient.values @ weights), abs(factor) * float(error))
+    along, factor = _directed(found, direction), charge / _thermal_energy(temperature)
+    return Value(factor * along.value, abs(factor) * along.error)
 
 
 def haven_ratio(einstein: Value, measured: Value) -> Value:
@@ -98,8 +94,9 @@ def nernst_einstein(
     charges: Mapping[str, float],
     volume: float,
     temperature: float,
+    direction: ArrayLike | None = None,
 ) -> Value:
-    r"""Ionic conductivity of independent ions in S/m, mean over the directions.
+    r"""Ionic conductivity of independent ions in S/m.
 
     .. math:: \sigma = \frac{1}{\Omega k T} \sum_s N_s q_s^2 D_s
 
@@ -113,6 +110,8 @@ def nernst_einstein(
         Ω in Å³.
     temperature
         In K.
+    direction
+        Take D along it; by default the mean of the directions.
 
     Raises
     ------
@@ -125,9 +124,9 @@ def nernst_einstein(
         if found.element not in charges:
             raise ValueError(f"`charges` must have one for {found.element}, got {dict(charges)}")
         weight = factor * found.atoms * charges[found.element] ** 2
-        mean = found.coefficient.mean()
-        value += weight * mean.value
-        variance += (weight * mean.error) ** 2
+        along = _directed(found, direction)
+        value += weight * along.value
+        variance += (weight * along.error) ** 2
     return Value(value, float(np.sqrt(variance)))
 
 
@@ -213,6 +212,12 @@ def field_conductivity(
     size = _field_size(field)
     mean = mean_rate(times, dipole, blocks).scaled(S_PER_M / (_volume(volume) * size))
     return mean.along(field)
+
+
+def _directed(found: Diffusion, direction: ArrayLike | None) -> Value:
+    """D along a direction, or the mean of x, y and z, in Å²/fs."""
+    d = found.coefficient
+    return d.mean() if direction is None else d.tensor_along(direction)
 
 
 def _field_size(field: ArrayLike) -> float:

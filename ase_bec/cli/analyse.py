@@ -23,12 +23,13 @@ HELP = "diffusion, drift, mobility and conductivity from molecular dynamics"
 DETAILS = """\
 Prints a table for each element and writes PREFIX.png: mean square displacements, drift, and the
 paths of the atoms. Uncertainties are standard errors from blocks of time. In a field, the
-diffusion is that about the drift.
+diffusion is that about the drift, and conductivities are those along the field.
 
 example:
-  ase-bec analyse md.traj --start 5ps --charges Li=1,P=5,O=-2 --output md
+  ase-bec analyse md.traj --start 5ps --charges Li=1,P=5,O=-2 --mobile Li --output md
 """
 _WINDOW = (0.02, 0.1)  # of the duration; the fit stays within half a block
+_VIBRATIONS = 0.3  # ps; displacements over shorter times are those of vibrations
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -56,6 +57,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         type=inputs.charges,
         metavar="Li=1,P=5,O=-2|FILE",
         help="charges per element in e, or a model of Born charges, for mobility and conductivity",
+    )
+    physics.add_argument(
+        "--mobile",
+        type=inputs.species,
+        metavar="Li",
+        help="elements that count in the Nernst-Einstein conductivity (default: all)",
     )
     physics.add_argument(
         "--temperature", type=float, metavar="K", help="(default: that of the velocities)"
@@ -131,6 +138,8 @@ def _analyse(options: argparse.Namespace) -> _Results:
         field=options.field,
     )
     charges = None if formal is None else whole.charges(formal)
+    for element in options.mobile or ():
+        whole.indices(element)
     trajectory = whole
     if options.frame_of is not None:
         net_charge = None if charges is None else float(charges.sum())
@@ -150,7 +159,7 @@ def _analyse(options: argparse.Namespace) -> _Results:
     }
     found = {}
     if temperature is not None and trajectory.pbc.all():
-        found = _conductivities(trajectory, source, ions, temperature, window, options.blocks)
+        found = _conductivities(options, trajectory, source, ions, temperature, window)
     return _Results(trajectory, temperature, field, window, ions, found)
 
 
@@ -176,31 +185,42 @@ def _temperature(options: argparse.Namespace, trajectory: Trajectory) -> float |
 
 
 def _conductivities(
+    options: argparse.Namespace,
     trajectory: Trajectory,
     source: Any,
     ions: dict[str, _Ions],
     temperature: float,
     window: Any,
-    blocks: int,
 ) -> dict[str, Value]:
-    """Conductivities in S/m by each way that the data allow."""
+    """Conductivities in S/m by each way that the data allow, along the field where there is one."""
     from ase_bec.analysis import currents, transport
 
     times, volume, field = trajectory.times, trajectory.volume, trajectory.constant_field()
+    direction = field if field.any() else None
     found: dict[str, Value] = {}
     charges = {element: ion.charge for element, ion in ions.items() if ion.charge is not None}
     if charges:
-        mobile = [ion.diffusion for ion in ions.values()]
-        found["Nernst-Einstein"] = transport.nernst_einstein(mobile, charges, volume, temperature)
+        mobile = [ions[element].diffusion for element in options.mobile or ions]
+        found["Nernst-Einstein"] = transport.nernst_einstein(
+            mobile, charges, volume, temperature, direction
+        )
     if source is None and trajectory.dipole is None:
         return found
     dipole = currents.dipole(trajectory, source)
-    found["Einstein-Helfand"] = transport.einstein_helfand(
-        times, dipole, volume, temperature, window, blocks=blocks, remove_drift=bool(field.any())
-    ).mean()
-    if field.any():
+    spread = transport.einstein_helfand(
+        times,
+        dipole,
+        volume,
+        temperature,
+        window,
+        blocks=options.blocks,
+        remove_drift=direction is not None,
+    )
+    found["Einstein-Helfand"] = spread.mean()
+    if direction is not None:
+        found["Einstein-Helfand"] = spread.tensor_along(direction)
         found["current / field"] = transport.field_conductivity(
-            times, dipole, volume, field, blocks
+            times, dipole, volume, direction, options.blocks
         )
     return found
 
@@ -216,6 +236,11 @@ def report(results: _Results, blocks: int) -> None:
         f"{trajectory.duration / 1e3:g} ps in {len(trajectory)} frames{warmth}, {place}; "
         f"D from {first:g} to {last:g} ps; errors from {blocks} blocks"
     )
+    if first < _VIBRATIONS:
+        print(
+            f"The fits begin at {first:g} ps, among the vibrations: D may be far off. "
+            "Take a longer trajectory, or --fit."
+        )
     columns = [_column(ion, results) for ion in results.ions.values()]
     names = list(columns[0])
     width = max(len(cell) for column in columns for cell in column.values()) + 2
@@ -229,7 +254,7 @@ def report(results: _Results, blocks: int) -> None:
         print(f"  {name:<{left - 2}}{_scaled(value, 0.01)!s:>{width}}")
     one, all_ = (results.conductivities.get(n) for n in ("Nernst-Einstein", "current / field"))
     all_ = all_ or results.conductivities.get("Einstein-Helfand")
-    if one is not None and all_ is not None and all_.value > 0:
+    if one is not None and all_ is not None and min(one.value, all_.value) > 0:
         print(f"{'Haven ratio':<{left}}{haven_ratio(one, all_)!s:>{width}}")
 
 

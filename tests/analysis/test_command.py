@@ -84,6 +84,11 @@ def test_table_and_figure(capsys: pytest.CaptureFixture[str]) -> None:
     assert abs(still) < 4 * error < 1e-5
     ratio = table["Nernst-Einstein"][0][0] / table["current / field"][0][0]
     assert table["Haven ratio"][0][0] == pytest.approx(ratio, rel=0.05)
+    assert main(f"{WORDS} {field} --fit 50fs 300fs --mobile Li --output mobile".split()) == 0
+    mobile = rows(capsys.readouterr().out)
+    assert mobile["Nernst-Einstein"][0][0] == pytest.approx(
+        16021.77 * 10 * 10 * mobile["along z"][0][0] / (12**3 * units.kB * 500), rel=0.04
+    )
     assert Path("whole.png").read_bytes().startswith(b"\x89PNG")
 
 
@@ -92,7 +97,8 @@ def test_what_is_not_known_is_left_out(capsys: pytest.CaptureFixture[str]) -> No
     text = capsys.readouterr().out
     assert text.startswith("2 ps in 101 frames")
     assert not re.search("mobility|conductivity|Haven", text)
-    assert "F" in text.splitlines()[1].split()
+    assert "among the vibrations" in text.splitlines()[1]
+    assert text.splitlines()[2].split() == ["Li", "F"]
 
 
 def test_unwrapping_and_frame_of_reference(capsys: pytest.CaptureFixture[str]) -> None:
@@ -121,6 +127,7 @@ BAD = {
     "model": (f"{WORDS} --charges none.pt", "none.pt"),
     "potential": (f"{WORDS} --charges li3po4-nnp", "`li3po4-nnp` has no dipole"),
     "frame": (f"{WORDS} --frame-of P", "`element` must be one of Li, F, got 'P'"),
+    "mobile": (f"{WORDS} --mobile P", "`element` must be one of Li, F, got 'P'"),
     "cold": (f"{WORDS} --temperature -3", "--temperature must be positive"),
     "folder": (f"{WORDS} --output a/b", "no folder `a`"),
     "unit": (f"{WORDS} --start 3", "--start: must be a positive number with its unit"),

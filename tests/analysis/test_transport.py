@@ -66,7 +66,7 @@ def test_conductivities_of_driven_brownian_ions() -> None:
     d, charges = 2e-3, {"Li": 2.0}
     drift = 2 * d / KT * FIELD
     exact = S_PER_M * 100 * 4 * d / (VOLUME * KT)
-    given = brownian(8, [d] * 3, drift, frames=20000)
+    given = brownian(8, [d] * 3, drift, frames=10000)
     found = diffusion(given, "Li", (50.0, 300.0), remove_drift=True)
     assert agrees(nernst_einstein([found], charges, VOLUME, TEMPERATURE), exact, 0.02)
     moment = dipole(given, charges)
@@ -89,6 +89,15 @@ def test_two_elements_add_and_need_their_charges() -> None:
         2 * q**2 * found.coefficient.values.mean() for q, found in zip((1, 3), each, strict=True)
     )
     assert both.value == pytest.approx(S_PER_M * by_hand / (VOLUME * KT))
+    along = nernst_einstein(each[:1], {"Li": 1.0}, VOLUME, TEMPERATURE, [0, -3.0, 4.0])
+    d = each[0].coefficient
+    assert along.value == pytest.approx(
+        S_PER_M * 2 * (0.36 * d.values[1] + 0.64 * d.values[2]) / (VOLUME * KT)
+    )
+    samples = 0.36 * d.samples[:, 1] + 0.64 * d.samples[:, 2]
+    assert along.error / along.value == pytest.approx(
+        samples.std(ddof=1) / np.sqrt(5) / d.tensor_along([0, -3, 4]).value
+    )
     with pytest.raises(ValueError, match="`charges` must have one for F"):
         nernst_einstein(each, {"Li": 1.0}, VOLUME, TEMPERATURE)
 
