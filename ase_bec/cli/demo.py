@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ase_bec.cli.errors import input_checked, require_new
-from ase_bec.cli.neb import report
+from ase_bec.cli.neb_report import report
 
 if TYPE_CHECKING:
     from ase import Atoms

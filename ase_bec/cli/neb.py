@@ -3,20 +3,31 @@
 from __future__ import annotations
 
 import argparse
-import csv
+import contextlib
+import math
+import os
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from ase_bec.cli import field, inputs
 from ase_bec.cli.errors import InputError, input_checked, require_new
+from ase_bec.cli.neb_report import (
+    draw,
+    draw_fields,
+    report,
+    report_fields,
+    write_barriers,
+    write_images,
+)
 
 if TYPE_CHECKING:
     from ase import Atoms
+    from ase.calculators.calculator import Calculator
 
-    from ase_bec.workflows.neb import MigrationPath
+    from ase_bec.workflows.field_barriers import FieldPaths
 
 NAME = "neb"
 HELP = "find the migration path between two structures, without and with field"
@@ -24,11 +35,18 @@ DETAILS = """\
 Writes PREFIX-zero.traj and PREFIX-field.traj (the images with energies and forces), PREFIX.csv
 and PREFIX.png, and prints the barriers. The path in the field starts from the path without.
 
-example:
+With --fields, in fields of those strengths along --field: PREFIX-field+0.1.traj and so on, and the
+barriers in PREFIX-barriers.csv.
+
+The trajectories are kept up to date; --resume goes on from them. Processes of `mpiexec -n N` share
+the images, as do --threads (they wait for each other where the model runs in Python).
+
+examples:
   ase-bec neb initial.vasp final.vasp --nnp model.nnp --charges Li=1,P=5,O=-2 \\
       --field 0 0 0.1 --images 6 --climb --relax-ends --output hop
+  ase-bec neb initial.vasp final.vasp --nnp model.nnp --charges Li=1,P=5,O=-2 \\
+      --field 0 0 1 --fields -0.1 -0.05 0.05 0.1 --climb --relax-ends --output scan
 """
-_SAVE_EVERY = 20  # steps
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -51,176 +69,178 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     band.add_argument("--spring", type=float, metavar="K", default=0.1, help="eV/Å² (default: 0.1)")
     band.add_argument("--max-steps", type=int, metavar="N", default=1000, help="(default: 1000)")
     band.add_argument(
+        "--threads", type=int, metavar="N", default=1, help="images at a time (default: 1)"
+    )
+    band.add_argument(
         "--restart", type=Path, metavar="TRAJ", help="start from the images of an earlier path"
     )
     field.add_arguments(parser, energies=("potential", "work"))
+    parser.add_argument(
+        "--fields",
+        nargs="+",
+        type=float,
+        metavar="E",
+        help="strengths in V/Å along --field, whose length then does not count; zero is added",
+    )
     output = parser.add_argument_group("output")
     output.add_argument("--output", default="neb", metavar="PREFIX", help="(default: neb)")
+    output.add_argument(
+        "--resume",
+        action="store_true",
+        help="go on from the trajectories of a run that was stopped",
+    )
     output.add_argument("--overwrite", action="store_true", help="replace earlier output")
 
 
 @dataclass(frozen=True)
-class _Files:
-    zero: Path
-    field: Path
-    table: Path
-    picture: Path
+class _Task:
+    """What is searched, and where it goes."""
+
+    band: list[Atoms]
+    makers: field.Calculators
+    direction: tuple[float, ...]
+    strengths: tuple[float, ...]
+    prefix: str
+    scan: bool  # several fields
+
+    def file(self, strength: float) -> Path:
+        """Trajectory of the path in a field."""
+        if strength == 0:
+            return Path(f"{self.prefix}-zero.traj")
+        return Path(f"{self.prefix}-field{f'{strength:+g}' if self.scan else ''}.traj")
+
+    @property
+    def outputs(self) -> list[Path]:
+        """All files."""
+        files = [self.file(strength) for strength in dict.fromkeys((0.0, *self.strengths))]
+        tables = [f"{self.prefix}.csv", f"{self.prefix}.png"]
+        tables += [f"{self.prefix}-barriers.csv"] if self.scan else []
+        return files + [Path(name) for name in tables]
+
+    def title(self, strength: float) -> str:
+        """Head of a column."""
+        if strength == 0:
+            return "no field"
+        if self.scan:
+            return f"{strength:+g} V/Å"
+        return "E = ({:g}, {:g}, {:g}) V/Å".format(*self.direction)
 
 
 def run(options: argparse.Namespace) -> int:
     """Find the paths and report them."""
     with input_checked():
-        files, band, makers = _prepare(options)
-    if makers.note:
-        print(makers.note)
-    from ase_bec.workflows.neb import find_path
+        from ase_bec.workflows.workers import launched_world
 
-    settings = {name: getattr(options, name) for name in ("climb", "fmax", "spring", "max_steps")}
-    zero = find_path(
-        band,
-        makers.bare,
-        relax_ends=options.relax_ends,
-        progress="no field",
-        observer=_saver(files.zero),
-        **settings,
-    )
-    _save(files.zero, zero.images)
-    paths = {"no field": zero}
-    if makers.charged is not None:
-        charged, start = makers.charged, zero.images[0]
-        paths[_title(options.field)] = path = find_path(
-            zero.images,
-            lambda: charged(start),
-            relax_ends=True,
-            progress="in field",
-            observer=_saver(files.field),
-            **settings,
-        )
-        _save(files.field, path.images)
-    report(paths, options.climb)
-    _write_table(files.table, paths)
-    _draw(files.picture, paths)
-    return _status(options.prog, paths, options.fmax)
+        world = launched_world()
+        task = _prepare(options)
+    first = world is None or world.rank == 0
+    with contextlib.ExitStack() as stack:
+        if not first:
+            stack.enter_context(
+                contextlib.redirect_stdout(stack.enter_context(open(os.devnull, "w")))
+            )
+        if task.makers.note:
+            print(task.makers.note)
+        scan = _search(task, options, world)
+        return _conclude(task, scan, options) if first else 0
 
 
-def _prepare(options: argparse.Namespace) -> tuple[_Files, list[Atoms], field.Calculators]:
+def _prepare(options: argparse.Namespace) -> _Task:
     """Check all input, before anything is computed or written."""
-    prefix = options.output
-    names = [f"{prefix}-zero.traj", f"{prefix}-field.traj", f"{prefix}.csv", f"{prefix}.png"]
-    files = _Files(*(Path(name) for name in names))
-    require_new((files.zero, files.field, files.table, files.picture), options.overwrite)
-    for name in ("images", "fmax", "spring", "max_steps"):
+    for name in ("images", "fmax", "spring", "max_steps", "threads"):
         if not getattr(options, name) > 0:
             raise InputError(
                 f"--{name.replace('_', '-')} must be positive, got {getattr(options, name)}"
             )
-    from ase_bec.workflows.neb import interpolate_path
-
+    strengths = _strengths(options)
     ends = [
         inputs.read_structure(path, options.format, options.species)
         for path in (options.initial, options.final)
     ]
+    from ase_bec.workflows.band_files import read_band
+    from ase_bec.workflows.neb import interpolate_path
+
     band = interpolate_path(ends[0], ends[1], options.images)
     if options.restart is not None:
-        band = _read_band(options.restart, ends[0])
-    return files, band, field.calculators(options, ends[0], without_dipole="work")
+        try:
+            band = read_band(options.restart, ends[0])
+        except (OSError, ValueError) as error:
+            raise InputError(f"--restart: {error}") from error
+    makers = field.calculators(options, ends[0], without_dipole="work")
+    direction = tuple(options.field)
+    scan = options.fields is not None
+    task = _Task(band, makers, direction, strengths, options.output, scan)
+    require_new(task.outputs, options.overwrite or options.resume)
+    if options.resume:
+        for file in filter(Path.is_file, map(task.file, (0.0, *strengths))):
+            read_band(file, ends[0], len(band))
+    return task
 
 
-def _read_band(path: Path, initial: Atoms) -> list[Atoms]:
-    """Read the images of an earlier path between structures like the initial one."""
-    import ase.io
-
-    from ase_bec.paths import unwrap_images
-
-    if not path.is_file():
-        raise InputError(f"--restart: there is no file `{path}`")
-    try:
-        band = ase.io.read(path, index=":")
-    except Exception as error:  # readers fail in all ways on a file of another kind
-        raise InputError(f"--restart: cannot read `{path}`: {error}") from error
-    if not isinstance(band, list) or len(band) < 3:
-        raise InputError(f"--restart: `{path}` must hold at least three images")
-    return unwrap_images([initial, *band])[1:]
+def _strengths(options: argparse.Namespace) -> tuple[float, ...]:
+    """Strengths of the fields other than zero."""
+    length = math.hypot(*options.field)
+    if options.fields is None:
+        return (length,) if length else ()
+    if not length:
+        raise InputError("--fields needs --field, whose direction it takes")
+    if not all(map(math.isfinite, options.fields)):
+        raise InputError(f"--fields must be finite, got {options.fields}")
+    return tuple(dict.fromkeys(strength for strength in options.fields if strength))
 
 
-def _saver(path: Path) -> Callable[[Sequence[Atoms]], None]:
-    """Make an observer that saves the band now and then, to restart from."""
-    calls = 0
+def _search(task: _Task, options: argparse.Namespace, world: Any) -> FieldPaths:
+    """Find the path without field, then those in fields from its images."""
+    from ase_bec.workflows.field_paths import field_paths
 
-    def observer(images: Sequence[Atoms]) -> None:
-        nonlocal calls
-        calls += 1
-        if calls % _SAVE_EVERY == 0:
-            _save(path, images)
-
-    return observer
-
-
-def _save(path: Path, images: Sequence[Atoms]) -> None:
-    """Write the images in one atomic step."""
-    from ase.io import write
-
-    temporary = path.with_name(f"{path.name}.part")
-    write(temporary, list(images), format="traj")
-    temporary.replace(path)
-
-
-def _title(vector: Sequence[float]) -> str:
-    return "E = ({:g}, {:g}, {:g}) V/Å".format(*vector)
-
-
-def report(paths: dict[str, MigrationPath], climb: bool) -> None:
-    """Print the table of barriers."""
-    rows = {
-        "forward barrier (eV)": [f"{p.forward_barrier:.4f}" for p in paths.values()],
-        "backward barrier (eV)": [f"{p.backward_barrier:.4f}" for p in paths.values()],
-        "final - initial (eV)": [f"{p.energies[-1] - p.energies[0]:.4f}" for p in paths.values()],
-        "highest image": [f"{p.highest} of 0-{len(p.images) - 1}" for p in paths.values()],
-        "path length (Å)": [f"{p.coordinate[-1]:.3f}" for p in paths.values()],
-        "largest force (eV/Å)": [f"{p.fmax:.4f}" for p in paths.values()],
-        "steps": [str(p.steps) for p in paths.values()],
+    settings: dict[str, Any] = {
+        name: getattr(options, name) for name in ("climb", "fmax", "spring", "max_steps", "threads")
     }
-    width = max(22, *(len(title) for title in paths)) + 2
-    print(" " * 22 + "".join(f"{title:>{width}}" for title in paths))
-    for name, values in rows.items():
-        print(f"{name:<22}" + "".join(f"{value:>{width}}" for value in values))
-    for title, path in paths.items():
-        if path.highest in (0, len(path.images) - 1):
-            print(f"{title}: the highest image is an end, so there is no barrier between the ends.")
-    kind = "which climbed to the saddle point" if climb else "a lower bound without --climb"
-    print(f"Barriers are those of the highest image, not interpolated ({kind}).")
+    settings |= {"files": task.file, "resume": options.resume, "world": world, "progress": True}
+    direction = task.direction if any(task.direction) else (0.0, 0.0, 1.0)
+    bare = field_paths(
+        task.band,
+        lambda _: task.makers.bare(),
+        [0.0],
+        direction,
+        relax_ends="zero" if options.relax_ends else "never",
+        **settings,
+    )
+    charged = task.makers.charged
+    if charged is None or not task.strengths:
+        return bare
+    start = bare.zero.images[0]
+
+    def in_field(vector: Any) -> Calculator:
+        calculator: Any = charged(start)
+        calculator.field = vector
+        made: Calculator = calculator
+        return made
+
+    return field_paths(bare.zero, in_field, task.strengths, direction, **settings)
 
 
-def _write_table(path: Path, paths: dict[str, MigrationPath]) -> None:
-    with path.open("w", newline="") as file:
-        rows = csv.writer(file, lineterminator="\n")
-        rows.writerow(["path", "image", "length_A", "enthalpy_eV", "above_initial_eV"])
-        for title, found in paths.items():
-            for k, (s, energy) in enumerate(zip(found.coordinate, found.energies, strict=True)):
-                rows.writerow(
-                    [title, k, float(s), float(energy), float(energy - found.energies[0])]
-                )
-
-
-def _draw(path: Path, paths: dict[str, MigrationPath]) -> None:
-    from matplotlib.figure import Figure
-
-    figure = Figure(figsize=(6, 4), layout="constrained")
-    axes = figure.add_subplot()
-    for title, found in paths.items():
-        forward, backward = found.forward_barrier, found.backward_barrier
-        label = f"{title}: {forward:.3f} eV forward, {backward:.3f} eV backward"
-        found.plot(axes, label=label)
-    axes.legend(loc="upper center", bbox_to_anchor=(0.5, 1.2), frameon=False)
-    figure.savefig(path, dpi=150)
-
-
-def _status(prog: str, paths: dict[str, MigrationPath], fmax: float) -> int:
-    """Return 0, or 1 where a path has not converged, and say so."""
+def _conclude(task: _Task, scan: FieldPaths, options: argparse.Namespace) -> int:
+    """Print, tabulate and draw; return 0, or 1 where a path has not converged."""
+    order: Sequence[int] = range(len(scan.paths))
+    if not task.scan:  # no field first
+        order = sorted(order, key=lambda k: abs(scan.strengths[k]))
+    titles = [task.title(float(scan.strengths[k])) for k in order]
+    paths = dict(zip(titles, (scan.paths[k] for k in order), strict=True))
+    report(paths, options.climb)
+    write_images(Path(f"{task.prefix}.csv"), paths)
+    picture = Path(f"{task.prefix}.png")
+    if task.scan and len(scan.paths) > 1:
+        report_fields(scan, titles)
+        write_barriers(Path(f"{task.prefix}-barriers.csv"), scan)
+        draw_fields(picture, scan)
+    else:
+        draw(picture, paths)
     loose = [title for title, path in paths.items() if not path.converged]
     if loose:
         print(
-            f"{prog}: not converged to {fmax:g} eV/Å: {', '.join(loose)}; go on with --restart",
+            f"{options.prog}: not converged to {options.fmax:g} eV/Å: {', '.join(loose)}; "
+            "go on with --restart",
             file=sys.stderr,
         )
     return 1 if loose else 0

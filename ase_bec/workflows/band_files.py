@@ -29,7 +29,7 @@ def write_band(path: str | Path, images: Sequence[Atoms]) -> None:
     temporary.replace(path)
 
 
-def read_band(path: str | Path, initial: Atoms) -> list[Atoms]:
+def read_band(path: str | Path, initial: Atoms, images: int | None = None) -> list[Atoms]:
     """Read the images of an earlier path between structures like the initial one.
 
     Parameters
@@ -38,6 +38,8 @@ def read_band(path: str | Path, initial: Atoms) -> list[Atoms]:
         Any file that ASE reads.
     initial
         Gives elements, order and cell, and the branch that the images are put on.
+    images
+        Number of images that the file must hold, ends included; three or more by default.
 
     Returns
     -------
@@ -49,7 +51,7 @@ def read_band(path: str | Path, initial: Atoms) -> list[Atoms]:
     FileNotFoundError
         If there is no file.
     ValueError
-        If it cannot be read, has fewer than three images, or other atoms or another cell.
+        If it cannot be read, has another number of images, other atoms or another cell.
     """
     path = Path(path)
     if not path.is_file():
@@ -60,6 +62,8 @@ def read_band(path: str | Path, initial: Atoms) -> list[Atoms]:
         raise ValueError(f"cannot read `{path}`: {error}") from error
     if not isinstance(band, list) or len(band) < 3:
         raise ValueError(f"`{path}` must hold at least three images")
+    if images is not None and len(band) != images:
+        raise ValueError(f"`{path}` must hold {images} images to go on from, got {len(band)}")
     return unwrap_images([initial, *band])[1:]
 
 

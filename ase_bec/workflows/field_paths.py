@@ -91,7 +91,7 @@ def field_paths(
     def found(strength: float, start: Sequence[Atoms], relax: bool) -> MigrationPath:
         file = None if files is None else Path(files(strength))
         if resume and file is not None and file.is_file():
-            start = _continued(file, start)
+            start = read_band(file, start[0], len(start))
         path = find_path(
             start,
             lambda: calculator(strength * unit),
@@ -113,16 +113,6 @@ def field_paths(
     ion = moving_ion(zero.images)
     dipoles, charges = _dipoles(zero, calculator, strongest, unit, ion, workers)
     return FieldPaths(unit, values, paths, dipoles, ion, charges)
-
-
-def _continued(file: Path, start: Sequence[Atoms]) -> list[Atoms]:
-    band = read_band(file, start[0])
-    if len(band) != len(start):
-        raise ValueError(
-            f"`band` must have as many images as `{file}` to resume from it, got {len(start)} and "
-            f"{len(band)}"
-        )
-    return band
 
 
 def _dipoles(

@@ -170,7 +170,8 @@ def ion_profile(
     ion
         Index; the atom displaced furthest by default.
     neighbours
-        Number of atoms of other elements to follow.
+        Number of atoms of other elements to follow; the nearest of each element is added where it
+        is not among them, unless the number is zero.
 
     Raises
     ------
@@ -217,7 +218,9 @@ def _followed(images: Sequence[Atoms], ion: int, count: int) -> tuple[list[int],
         ]
     )  # [image, other, 3]
     lengths = np.linalg.norm(around, axis=2)
-    chosen = np.argsort(lengths.min(axis=0), kind="stable")[:count]
+    order = np.argsort(lengths.min(axis=0), kind="stable")
+    _, firsts = np.unique(first.numbers[others[order]], return_index=True)
+    chosen = order[sorted({*range(min(count, len(order))), *(firsts if count else ())})]
     nearest = [int(others[k]) for k in chosen]
     tracks = np.empty((len(images), len(chosen), 3))
     for place, k in enumerate(chosen):

@@ -56,6 +56,10 @@ def test_neighbours_stand_beside_the_ion(crystal: MigrationPath) -> None:
     assert profile.distances[2] == pytest.approx([1.5, 3.0])
     assert profile.distances[0, 1] == pytest.approx(1.5)
     assert profile.axes[0] == 0
+    fewer = ion_profile(crystal, neighbours=1)
+    assert fewer.neighbours == (0, 1)  # the nearest of each element
+    assert ion_profile(crystal, neighbours=0).neighbours == ()
+    assert ion_profile(crystal, neighbours=9).neighbours == (0, 1, 3)
 
 
 def test_charges_of_the_ion_alone(crystal: MigrationPath) -> None:
