@@ -115,6 +115,23 @@ def test_jump_names_frame_and_atom() -> None:
         read_trajectory(frames, timestep=1.0)
 
 
+def test_longest_jump_is_half_the_shortest_height() -> None:
+    volume = abs(np.linalg.det(SKEWED))
+    a, b, c = SKEWED
+    height = volume / max(np.linalg.norm(np.cross(p, q)) for p, q in ((a, b), (b, c), (c, a)))
+    for part, refused in ((0.49, False), (0.51, True)):
+        frames = [Atoms("Li", cell=SKEWED, pbc=True) for _ in range(2)]
+        frames[1].positions[0, 0] = part * height
+        if refused:
+            with pytest.raises(ValueError, match=f"height of the cell \\({height / 2:.2f} Å"):
+                read_trajectory(frames, timestep=1.0)
+        else:
+            read_trajectory(frames, timestep=1.0)
+    for atoms in frames:
+        atoms.pbc = False
+    read_trajectory(frames, timestep=1.0)  # nothing to wrap into
+
+
 def test_unwrapping_drops_a_dipole_of_unknown_branch(tmp_path: Path) -> None:
     path, zero = tmp_path / "md.traj", np.zeros((40, 3)).tolist()
     write_recorded(path, moving(), polarization=zero)
