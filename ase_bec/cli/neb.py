@@ -128,21 +128,28 @@ class _Task:
 
 def run(options: argparse.Namespace) -> int:
     """Find the paths and report them."""
-    with input_checked():
-        from ase_bec.workflows.workers import launched_world
+    from ase_bec.workflows.workers import launched_world
 
+    with input_checked():
         world = launched_world()
+    if world is None or world.rank == 0:
+        return _run(options, world)
+    with open(os.devnull, "w") as nowhere, contextlib.redirect_stdout(nowhere):
+        try:
+            return _run(options, world)
+        except InputError:
+            return 2  # the first process says so
+
+
+def _run(options: argparse.Namespace, world: Any) -> int:
+    with input_checked():
         task = _prepare(options)
-    first = world is None or world.rank == 0
-    with contextlib.ExitStack() as stack:
-        if not first:
-            stack.enter_context(
-                contextlib.redirect_stdout(stack.enter_context(open(os.devnull, "w")))
-            )
-        if task.makers.note:
-            print(task.makers.note)
-        scan = _search(task, options, world)
-        return _conclude(task, scan, options) if first else 0
+    if task.makers.note:
+        print(task.makers.note)
+    scan = _search(task, options, world)
+    if world is not None and world.rank > 0:
+        return 0 if scan.converged else 1
+    return _conclude(task, scan, options)
 
 
 def _prepare(options: argparse.Namespace) -> _Task:

@@ -180,7 +180,8 @@ class FieldPaths:
         shades = colormaps["coolwarm"](np.linspace(0, 1, len(self.paths)))
         for strength, path, shade in zip(self.strengths, self.paths, shades, strict=True):
             colour = "black" if strength == 0 else shade
-            path.plot(ax, **{"label": f"{strength:+g} V/Å", "color": colour, **style})
+            label = f"{strength:+g} V/Å" if strength else "no field"
+            path.plot(ax, **{"label": label, "color": colour, **style})
         return ax
 
     def plot_barriers(self, ax: Axes | None = None, **style: Any) -> Axes:

@@ -97,7 +97,7 @@ def field_paths(
             lambda: calculator(strength * unit),
             relax_ends=relax,
             observer=None if file is None else BandWriter(file, every),
-            progress=f"E = {strength:+g} V/Å" if progress else None,
+            progress=_title(strength) if progress else None,
             **search,
         )
         if file is not None and workers.first:
@@ -113,6 +113,10 @@ def field_paths(
     ion = moving_ion(zero.images)
     dipoles, charges = _dipoles(zero, calculator, strongest, unit, ion, workers)
     return FieldPaths(unit, values, paths, dipoles, ion, charges)
+
+
+def _title(strength: float) -> str:
+    return f"E = {strength:+g} V/Å" if strength else "no field"
 
 
 def _dipoles(

@@ -187,7 +187,8 @@ def test_plots(scan: FieldPaths) -> None:
     pyplot = pytest.importorskip("matplotlib.pyplot")
     figure, (left, right) = pyplot.subplots(1, 2)
     assert scan.plot(left) is left
-    assert left.get_legend_handles_labels()[1] == [f"{e:+g} V/Å" for e in scan.strengths]
+    labels = [f"{e:+g} V/Å" if e else "no field" for e in scan.strengths]
+    assert left.get_legend_handles_labels()[1] == labels
     assert scan.plot_barriers(right) is right
     lines = right.get_lines()
     assert list(lines[0].get_ydata()) == list(scan.forward)
