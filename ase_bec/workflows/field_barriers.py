@@ -193,6 +193,7 @@ class FieldPaths:
         ):
             (line,) = ax.plot(self.strengths, barriers, "o-", **{"label": name, **style})
             ax.plot(self.strengths, self.first_order(backward), "--", color=line.get_color())
+        ax.locator_params(axis="x", nbins=5)
         ax.set_xlabel("Field (V/Å)")
         ax.set_ylabel("Barrier (eV)")
         return ax
