@@ -25,6 +25,10 @@ def outputs(notebook: Any) -> Iterator[Any]:
         yield from cell.get("outputs", [])
 
 
+def count_pictures(notebook: Any) -> int:
+    return sum("image/png" in output.get("data", {}) for output in outputs(notebook))
+
+
 def text_of(output: Any) -> str:
     """All that an output says, but its pictures."""
     data = output.get("data", {})
@@ -44,11 +48,14 @@ def test_runs(path, tmp_path, monkeypatch):
     shutil.copytree(TUTORIALS / "data", tmp_path / "data")
     monkeypatch.setenv("ASE_BEC_SHORT", "1")
     monkeypatch.setenv("OMP_NUM_THREADS", "1")
+    monkeypatch.delenv("MPLBACKEND", raising=False)  # a notebook's pictures go into it
     monkeypatch.setenv("IPYTHONDIR", str(tmp_path))
     notebook = nbformat.read(path, as_version=4)
+    pictures = count_pictures(notebook)
     resources = {"metadata": {"path": str(tmp_path)}}
-    NotebookClient(notebook, timeout=300, kernel_name="python3", resources=resources).execute()
+    NotebookClient(notebook, timeout=600, kernel_name="python3", resources=resources).execute()
     assert [o.text for o in outputs(notebook) if o.get("name") == "stderr"] == []
+    assert count_pictures(notebook) == pictures
 
 
 @notebooks
@@ -56,7 +63,7 @@ def test_is_committed_with_clean_outputs(path):
     notebook = nbformat.read(path, as_version=4)
     nbformat.validate(notebook)
     shown = list(outputs(notebook))
-    assert any("image/png" in output.get("data", {}) for output in shown)
+    assert count_pictures(notebook) > 0
     assert any(output.get("name") == "stdout" for output in shown)
     assert {output.output_type for output in shown} <= {"stream", "display_data", "execute_result"}
     assert "stderr" not in {output.get("name") for output in shown}
