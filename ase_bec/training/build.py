@@ -11,6 +11,7 @@ import torch
 from ase_bec.data import Dataset
 from ase_bec.models.energy import NeuralNetworkPotential
 from ase_bec.models.equivariant import EquivariantNetwork
+from ase_bec.models.files import load
 from ase_bec.models.polarization import PolarizationModel
 from ase_bec.models.vaf import VAFNetwork
 
@@ -43,6 +44,8 @@ def make_task(config: Config, data: Dataset) -> tuple[Task[Any], list[str]]:
         If a setting of the model or the loss is unknown or of no use.
     """
     options = dict(config.model)
+    if "start" in options:
+        return _further_training(options, config), []
     kind = options.pop("kind", "equivariant")
     if kind not in KINDS:
         raise ValueError(f"`model.kind` must be one of {', '.join(KINDS)}, got {kind!r}")
@@ -55,6 +58,24 @@ def make_task(config: Config, data: Dataset) -> tuple[Task[Any], list[str]]:
             return PotentialTask(potential, config.loss, dtype, device), []
         model, messages = _polarization_model(kind, options, data)
     return PolarizationTask(model, config.loss, dtype, device), messages
+
+
+def _further_training(options: dict[str, Any], config: Config) -> Task[Any]:
+    """Task that goes on from the numbers of a saved model."""
+    start = options.pop("start")
+    if options:
+        raise ValueError(
+            f"`model.{next(iter(options))}` is that of the model to start from: give `model.start` "
+            "alone, or none"
+        )
+    model: Any = load(start)
+    model.metadata = {"start": model.metadata}
+    dtype, device = getattr(torch, config.training.dtype), config.training.device
+    if isinstance(model, NeuralNetworkPotential):
+        return PotentialTask(model, config.loss, dtype, device, trained=True)
+    if isinstance(model, PolarizationModel):
+        return PolarizationTask(model, config.loss, dtype, device, trained=True)
+    raise ValueError(f"`model.start` must be a model that can be trained, got `{start}`")
 
 
 def _polarization_model(

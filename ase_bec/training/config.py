@@ -115,7 +115,8 @@ class Config:
     ----------
     data : DataOptions
     model : dict
-        ``kind``, and what the model of that kind takes.
+        ``kind``, and what the model of that kind takes; or ``start`` alone, a saved model or
+        bundled name whose training goes on, relative to the working folder.
     loss : dict
         Weights of the parts of the loss.
     training : TrainingOptions

@@ -78,6 +78,8 @@ class PolarizationTask:
         paper's choice is that, too.
     dtype, device
         Of the training.
+    trained : bool
+        Go on from the model's numbers: its scales stay as they are.
 
     Raises
     ------
@@ -95,7 +97,9 @@ class PolarizationTask:
         weights: Mapping[str, float] | None = None,
         dtype: torch.dtype = torch.float32,
         device: torch.device | str = "cpu",
+        trained: bool = False,
     ) -> None:
+        self.trained = trained
         self.weights = checked_weights(weights or {}, WEIGHTS)
         self.model = model.to(device, dtype).train()
         network = model.network
@@ -131,7 +135,8 @@ class PolarizationTask:
     def start(self, samples: Sequence[PolarizationSample]) -> None:
         """Fit scales to the training samples."""
         self._atoms = sum(len(s) for s in samples) / len(samples)
-        self._path.start([s.geometry for s in samples])
+        if not self.trained:
+            self._path.start([s.geometry for s in samples])
 
     def loss(self, samples: Sequence[PolarizationSample], normals: Tensor | None) -> Loss:
         """Loss of each sample, for directions given by chance; for all of space without it."""

@@ -81,6 +81,8 @@ class PotentialTask:
         w_E, w_F, w_σ for ``energy``, ``forces`` and ``stress``; 1, 1 and 0 if not given.
     dtype, device
         Of the training.
+    trained : bool
+        Go on from the model's numbers: offsets, scaling and first layers stay as they are.
 
     Raises
     ------
@@ -95,7 +97,9 @@ class PotentialTask:
         weights: Mapping[str, float] | None = None,
         dtype: torch.dtype = torch.float32,
         device: torch.device | str = "cpu",
+        trained: bool = False,
     ) -> None:
+        self.trained = trained
         descriptor: SymmetryFunctions = model.descriptor
         if descriptor.g4 or descriptor.explicit or descriptor.plan is None:
             raise ValueError(
@@ -144,6 +148,8 @@ class PotentialTask:
 
     def start(self, samples: Sequence[PotentialSample]) -> None:
         """Fit offsets and scaling to the training samples; standardise the first layers."""
+        if self.trained:
+            return
         model = self.model
         species = torch.cat([s.radial.species for s in samples])
         with torch.no_grad():

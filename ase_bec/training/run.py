@@ -143,7 +143,10 @@ def _identity(config: Config) -> dict[str, Any]:
     plain = config.plain()
     del plain["output"], plain["training"]["device"]
     plain["data"]["files"] = [Path(f).name for f in config.data.files]
-    return plain | {"sha256": _digests(config.data.files)}
+    files = [*config.data.files]
+    if Path(str(config.model.get("start", ""))).is_file():
+        files.append(config.model["start"])
+    return plain | {"sha256": _digests(files)}
 
 
 def _digests(files: Sequence[str]) -> list[str]:
