@@ -125,7 +125,8 @@ def test_md_resumes_on_the_same_trajectory(
 ) -> None:
     run += ["--thermostat", thermostat, "--field", "0", "0", "0.05", *CHARGES]
     assert main([*run, "--time", "0.1ps", "--output", "whole.traj"]) == 0
-    assert capsys.readouterr().out == "21 frames, 0.1 ps, in whole.traj; table whole.csv, whole.png\n"
+    expected = "21 frames, 0.1 ps, in whole.traj; table whole.csv, whole.png\n"
+    assert capsys.readouterr().out == expected
     assert main([*run, "--time", "40fs"]) == 0
     assert main([*run, "--time", "100fs", "--resume"]) == 0
     for one, two in zip(read("whole.traj", ":"), read("md.traj", ":"), strict=True):

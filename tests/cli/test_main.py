@@ -39,7 +39,7 @@ def test_help_is_fast_and_imports_nothing_heavy() -> None:
     assert done.stdout.splitlines()[-1] == "[]"
 
 
-@pytest.mark.parametrize("command", [[], ["info"], ["neb"], ["md"]])
+@pytest.mark.parametrize("command", [[], ["info"], ["neb"], ["md"], ["amorphous"]])
 def test_help_shows_an_example(command: list[str], capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit) as end:
         main([*command, "--help"])

@@ -1,0 +1,297 @@
+"""Melting and quenching: packing, walls, guards, and the whole run, killed and resumed."""
+
+import random
+import subprocess
+import sys
+import time
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+from analytic import Springs
+from ase import Atoms
+from ase.build import molecule
+from ase.calculators.lj import LennardJones
+from ase.io.trajectory import Trajectory
+
+from ase_bec.workflows.amorphous import melt_quench
+from ase_bec.workflows.bonds import (
+    UnphysicalStructure,
+    count_bonds,
+    require_apart,
+    require_temperature,
+)
+from ase_bec.workflows.crystals import beta_lithium_phosphate
+from ase_bec.workflows.dynamics import MDSettings
+from ase_bec.workflows.history import read_table
+from ase_bec.workflows.md import run_md
+from ase_bec.workflows.melt_settings import MeltQuenchSettings
+from ase_bec.workflows.packing import density_of, random_structure, scaled_to_density
+from ase_bec.workflows.walls import Walls, wall_energy
+
+SETTINGS = MeltQuenchSettings(
+    melt_temperature=900.0,
+    melt_time=100.0,
+    quench_rate=4000.0,
+    final_temperature=100.0,
+    anneal_time=50.0,
+    interval=5,
+    relaxation_time=20.0,
+    seed=3,
+)
+
+
+def cluster() -> Atoms:
+    """Forces of the positions alone, to the last bit."""
+    places = [[0, 0, 0.1], [2.9, 0, 0], [0, 3.1, 0], [0, 0, 3]]
+    atoms = Atoms("LiOLiO", places, cell=[9, 9, 9], pbc=True)
+    atoms.calc = Springs()
+    return atoms
+
+
+def state(folder: Path) -> list[np.ndarray]:
+    with Trajectory(folder / "final.traj") as final, Trajectory(folder / "run.traj") as run:
+        end, frames = final[-1], list(run)
+    arrays = [end.positions, end.get_forces(), end.cell.array]
+    return arrays + [x for a in frames for x in (a.positions, a.get_momenta())]
+
+
+def assert_same_output(one: Path, two: Path) -> None:
+    for a, b in zip(state(one), state(two), strict=True):
+        assert np.array_equal(a, b)
+    assert (one / "run.csv").read_text() == (two / "run.csv").read_text()
+    assert not list(two.glob("*.part"))
+
+
+def test_schedule_holds_quenches_and_anneals() -> None:
+    settings = MeltQuenchSettings(
+        melt_temperature=2000.0, melt_time=500.0, quench_rate=1000.0, final_temperature=400.0
+    )
+    assert settings.quench_time == 1600.0
+    assert settings.duration == 500.0 + 1600.0 + 2000.0
+    dynamics = settings.dynamics()
+    times = {0: 2000, 500: 2000, 900: 1600, 1300: 1200, 2100: 400, 4100: 400, 10**6: 400}
+    for time_, temperature in times.items():
+        assert dynamics.temperature_at(time_ // 2) == pytest.approx(temperature)
+    odd = replace(settings, melt_time=501.0)
+    assert odd.duration == 4120.0  # whole frames of 20 fs
+    dynamics.steps(odd.duration)
+
+
+@pytest.mark.parametrize("thermostat", ["nose-hoover", "langevin"])
+def test_ramp_resumes_exactly_and_a_flat_one_is_no_ramp(tmp_path: Path, thermostat: str) -> None:
+    settings = MDSettings(
+        2.0, thermostat, interval=5, relaxation_time=20.0, ramp=((20, 900), (120, 100))
+    )
+    paths = [tmp_path / f"{k}.traj" for k in range(4)]
+    run_md(cluster(), paths[0], settings, 200.0)
+    for end in (10.0, 70.0, 200.0):
+        run_md(cluster(), paths[1], settings, end, resume=paths[1].exists())
+    assert paths[0].with_suffix(".csv").read_text() == paths[1].with_suffix(".csv").read_text()
+    run_md(cluster(), paths[2], replace(settings, ramp=((0, 300),)), 50.0)
+    run_md(cluster(), paths[3], replace(settings, ramp=(), temperature=300.0), 50.0)
+    assert paths[2].with_suffix(".csv").read_text() == paths[3].with_suffix(".csv").read_text()
+    with pytest.raises(ValueError, match=r"`ramp` must be .* as in the frames"):
+        run_md(cluster(), paths[0], replace(settings, ramp=((20, 900),)), 300.0, resume=True)
+
+
+@pytest.mark.parametrize("thermostat", ["nose-hoover", "langevin"])
+def test_atoms_follow_the_ramp(tmp_path: Path, thermostat: str) -> None:
+    places = np.random.default_rng(2).random((12, 3)) * 6
+    atoms = Atoms("Ar12", places, cell=[20, 20, 20])
+    atoms.calc = Springs()
+    settings = MDSettings(
+        2.0, thermostat, interval=20, relaxation_time=50.0, ramp=((3000, 600.0), (3000, 150.0))
+    )
+    run_md(atoms, tmp_path / "md.traj", settings, 6000.0)
+    temperature = read_table(tmp_path / "md.traj")["temperature_K"] * 12 / 11  # fixed centre
+    assert temperature[15:75].mean() == pytest.approx(600.0, rel=0.12)
+    assert temperature[90:].mean() == pytest.approx(150.0, rel=0.12)
+
+
+@pytest.mark.parametrize(
+    ("ramp", "message"),
+    [
+        (((0, 300), (10,)), "`ramp` must be points"),
+        (((10, 300), (0, 200)), "`ramp` must be points"),
+        (((0, -3),), "`ramp` must be points"),
+        (((0, np.nan),), "`ramp` must be points"),
+    ],
+)
+def test_bad_ramps(ramp: tuple[tuple[float, ...], ...], message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        MDSettings(ramp=ramp)
+    with pytest.raises(ValueError, match="`ramp` must come with a thermostat and without"):
+        MDSettings(temperature=300.0, ramp=((0, 300),))
+
+
+def test_interrupted_and_resumed_is_the_same_structure(tmp_path: Path) -> None:
+    one, two = tmp_path / "one", tmp_path / "two"
+    made = melt_quench(cluster(), one, SETTINGS)
+    assert made.run.completed
+    assert made.converged
+    assert np.linalg.norm(made.atoms.get_forces(), axis=1).max() < 0.05
+    start = cluster()
+    melt_quench(start, two, SETTINGS, resume=True)  # from nothing
+    assert np.array_equal(start.positions, cluster().positions)
+    assert_same_output(one, two)
+    (two / "final.traj").unlink()
+    with (two / "run.traj").open("r+b") as file:
+        file.seek(32)
+        file.write(np.int64(9).tobytes())  # frames
+    again = melt_quench(cluster(), two, SETTINGS, resume=True)
+    assert_same_output(one, two)
+    assert np.array_equal(again.atoms.positions, made.atoms.positions)
+    third = melt_quench(cluster(), two, SETTINGS, resume=True)
+    assert np.array_equal(third.atoms.positions, made.atoms.positions)
+
+
+SCRIPT = """
+import sys
+here, folder = sys.argv[1:]
+sys.path[:0] = [here, here + "/.."]
+from test_amorphous import *
+melt_quench(cluster(), folder, replace(SETTINGS, melt_time=300.0), resume=True)
+"""
+
+
+def test_killed_at_random_moments_and_resumed_is_the_same_structure(tmp_path: Path) -> None:
+    one, two = tmp_path / "one", tmp_path / "two"
+    melt_quench(cluster(), one, replace(SETTINGS, melt_time=300.0))
+    command = [sys.executable, "-c", SCRIPT, str(Path(__file__).parent), str(two)]
+    choice, path = random.Random(1), two / "run.traj"
+    for _ in range(2):
+        process = subprocess.Popen(command)
+        size = path.stat().st_size if path.exists() else 0
+        while process.poll() is None and (not path.exists() or path.stat().st_size <= size):
+            time.sleep(0.001)
+        time.sleep(choice.uniform(0, 0.3))
+        process.kill()
+        process.wait()
+    assert not (two / "final.traj").exists()
+    assert subprocess.run(command, check=False).returncode == 0
+    assert_same_output(one, two)
+
+
+def test_other_settings_and_structures_are_refused(tmp_path: Path) -> None:
+    melt_quench(cluster(), tmp_path, SETTINGS)
+    with pytest.raises(FileExistsError, match="resume, overwrite, or name another folder"):
+        melt_quench(cluster(), tmp_path, SETTINGS)
+    with pytest.raises(ValueError, match=r"`quench_rate` must be 4000.0, as in .*, got 5000.0"):
+        melt_quench(cluster(), tmp_path, replace(SETTINGS, quench_rate=5000.0), resume=True)
+    other = cluster()
+    other.positions[0, 0] += 1e-9
+    with pytest.raises(ValueError, match=r"`atoms` must be Li2O2 .*, as in"):
+        melt_quench(other, tmp_path, SETTINGS, resume=True)
+    melt_quench(other, tmp_path, replace(SETTINGS, fmax=None), overwrite=True)
+    flat = cluster()
+    flat.pbc = (True, True, False)
+    with pytest.raises(ValueError, match="`atoms` must be periodic"):
+        melt_quench(flat, tmp_path / "flat", SETTINGS)
+    assert not (tmp_path / "flat").exists()
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"melt_temperature": 50.0}, "`final_temperature` must be below the melt temperature"),
+        ({"density": -1.0}, "`density` must be positive"),
+        ({"quench_rate": 0.0}, "`quench_rate` must be positive"),
+        ({"anneal_time": -1.0}, "`anneal_time` must not be negative"),
+        ({"timestep": 0.0}, "`timestep` must be positive"),
+    ],
+)
+def test_bad_settings(changes: dict[str, float], message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        replace(SETTINGS, **changes)
+
+
+def test_density_scales_cell_and_positions() -> None:
+    crystal = beta_lithium_phosphate()
+    # 16 atoms of Li3PO4: 2 formula units of 115.794 amu
+    grams, litres = 2 * 115.794 * 1.66053907e-24, crystal.get_volume() * 1e-24
+    assert density_of(crystal) == pytest.approx(grams / litres, rel=1e-4)
+    scaled = scaled_to_density(crystal, 2.0)
+    assert density_of(scaled) == pytest.approx(2.0)
+    assert scaled.get_scaled_positions() == pytest.approx(crystal.get_scaled_positions())
+
+
+def test_random_structure_has_its_groups_and_distances() -> None:
+    atoms = random_structure("Li3PO4", 4, 2.2, seed=1)
+    assert atoms.get_chemical_formula() == "Li12O16P4"
+    assert density_of(atoms) == pytest.approx(2.2)
+    distances = atoms.get_all_distances(mic=True)
+    np.fill_diagonal(distances, np.inf)
+    lithium, phosphorus, oxygen = (atoms.symbols == s for s in ("Li", "P", "O"))
+    assert np.sort((distances[phosphorus][:, oxygen] < 1.7).sum(axis=1)).tolist() == [4] * 4
+    assert np.sort(distances[phosphorus][:, oxygen], axis=1)[:, 4].min() > 2.5
+    assert distances[phosphorus][:, phosphorus].min() > 3.5
+    assert distances[lithium][:, lithium].min() > 0.92 * 2.6
+    assert distances[lithium][:, oxygen].min() > 0.92 * 0.95 * (1.28 + 0.66)
+    assert np.array_equal(atoms.positions, random_structure("Li3PO4", 4, 2.2, 1).positions)
+    assert not np.array_equal(atoms.positions, random_structure("Li3PO4", 4, 2.2, 2).positions)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (("Li3Xy", 2, 2.0), "`formula` must be a formula"),
+        (("Li3PO4", 0, 2.0), "`formula` and `formula_units` must give atoms"),
+        (("Li3PO4", 1, 0.0), "`density` must be positive"),
+        (("Li3PO4", 2, 9.0), "`density` must leave room"),
+    ],
+)
+def test_bad_random_structures(arguments: tuple[str, int, float], message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        random_structure(*arguments)
+
+
+def test_walls_push_and_are_out_of_reach_in_the_crystal() -> None:
+    assert wall_energy(beta_lithium_phosphate())[0] == 0.0
+    assert wall_energy(molecule("H2O", vacuum=3.0))[0] == 0.0
+    pair = Atoms("LiP", [[0.1, 0, 0], [1.6, 0, 0]], cell=[9, 9, 9], pbc=True)
+    energy, forces = wall_energy(pair)
+    assert energy == pytest.approx(0.5 * 50.0 * 0.5**2)
+    assert forces == pytest.approx(np.array([[-25.0, 0, 0], [25.0, 0, 0]]))
+    atoms = random_structure("Li3PO4", 1, 2.0)
+    atoms.positions *= 0.7  # unwrapped, and too dense
+    atoms.set_cell(atoms.cell * 0.7)
+    atoms.calc = Walls(LennardJones(sigma=1.0, epsilon=0.1, rc=3.0, smooth=True))
+    assert wall_energy(atoms)[0] > 1.0
+    forces, step = atoms.get_forces(), 1e-5
+    for a, j in ((0, 0), (3, 1), (5, 2)):
+        energies = []
+        for sign in (1, -1):
+            moved = atoms.copy()
+            moved.calc = atoms.calc
+            moved.positions[a, j] += sign * step
+            energies.append(moved.get_potential_energy())
+        assert forces[a, j] == pytest.approx((energies[1] - energies[0]) / (2 * step), abs=1e-5)
+
+
+def test_bonds_of_the_crystal() -> None:
+    bonds = count_bonds(beta_lithium_phosphate())
+    assert bonds["P", "O"].numbers.tolist() == [4, 4]
+    assert bonds["P", "O"].fraction(4) == 1.0
+    assert bonds["P", "O"].cutoff == pytest.approx(1.3 * (1.07 + 0.66))
+    assert bonds["Li", "O"].mean == 4.0
+    assert bonds["O", "Li"].mean == 3.0
+    assert bonds["O", "O"].mean == bonds["P", "P"].mean == 0.0
+
+
+def test_guards_stop_on_overlap_and_heat(tmp_path: Path) -> None:
+    atoms = Atoms("LiP", [[0, 0, 0], [0, 0, 8.0]], cell=[9, 9, 9], pbc=True)
+    atoms.positions[1, 2] = 9 - 0.5 * (1.28 + 1.07) - 1e-6  # through the boundary
+    require_apart(atoms)
+    atoms.positions[1, 2] += 2e-6
+    with pytest.raises(UnphysicalStructure, match=r"(Li0 and P1|P1 and Li0) are 1\.17 Å apart"):
+        require_apart(atoms)
+    atoms.set_momenta(np.full((2, 3), np.nan))
+    with pytest.raises(UnphysicalStructure, match="the temperature is nan K"):
+        require_temperature(atoms, 1000.0)
+    pulled = Atoms("LiCl", [[0, 0, 0], [0, 0, 2.0]], cell=[9, 9, 9], pbc=True)
+    pulled.calc = LennardJones(sigma=0.3, epsilon=900.0, rc=4.0, smooth=True)  # below the walls
+    with pytest.raises(UnphysicalStructure):
+        melt_quench(pulled, tmp_path, SETTINGS)
+    assert not (tmp_path / "final.traj").exists()
