@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 from ase import Atoms
-from ase.calculators.calculator import all_properties, equal
+from ase.calculators.calculator import Calculator, all_properties, equal
 from ase.stress import full_3x3_to_voigt_6_stress
 
 FIELD_PARAMETERS = ("electric_field", "external_field", "efield")
@@ -139,6 +139,7 @@ class WrappedCalculator:
             for name in names:
                 if name not in values:
                     values[name] = self._asked(name, atoms)
+                    self._take_along(values)
             for name in self.properties:
                 if name not in values:
                     self._take_over(name, atoms, values)
@@ -151,6 +152,13 @@ class WrappedCalculator:
             results = getattr(self.calculator, "results", {})
             return _coerced("free_energy", results.get("free_energy", energy))
         return _coerced(name, self.calculator.get_property(name, atoms))
+
+    def _take_along(self, values: dict[str, Any]) -> None:
+        """Take what ASE's own `get_property` has left beside its answer, without asking again."""
+        if getattr(type(self.calculator), "get_property", None) is Calculator.get_property:
+            for name in self.properties:
+                if name not in values and name in self.calculator.results:
+                    values[name] = _coerced(name, self.calculator.results[name])
 
     def _take_over(self, name: str, atoms: Atoms, values: dict[str, Any]) -> None:
         try:

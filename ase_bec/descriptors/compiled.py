@@ -27,7 +27,7 @@ from .neighbourhoods import Neighbourhoods
 HAS_NUMBA = find_spec("numba") is not None  # without it everything works, more slowly
 
 __all__ = ["CompiledDescriptor", "can_compile", "compiled_derivative", "compiled_features"]
-__all__ += ["forget_stale_kernels"]
+__all__ += ["compiled_dipoles", "forget_stale_kernels"]
 
 _announced: set[Callable[..., None]] = set()  # kernels whose cache was looked for
 _SMALLEST_RANGE = 8  # centres that are worth a thread
@@ -63,7 +63,7 @@ def can_compile(vectors: Tensor, training: bool) -> bool:
 
 def compiled_features(nb: Neighbourhoods, descriptor: CompiledDescriptor) -> Tensor:
     """Features (n, *shape) of n centres, once differentiable by ``nb.vectors``."""
-    _announce_compilation(descriptor)
+    _announce_compilation(descriptor.forward)
     out: Tensor = _Compiled.apply(  # type: ignore[no-untyped-call]
         nb.vectors, nb.neighbour_species, nb.first, descriptor
     )
@@ -74,9 +74,30 @@ def compiled_derivative(
     nb: Neighbourhoods, descriptor: CompiledDescriptor, weights: Tensor
 ) -> Tensor:
     """∂/∂vectors (e, 3) of Σ weights · features, weights (n, *shape), without the features."""
-    _announce_compilation(descriptor)
+    _announce_compilation(descriptor.forward)
     v, s, f = _arrays(nb.vectors, nb.neighbour_species, nb.first)
     return torch.from_numpy(_backward(descriptor, v, s, f, None, weights))
+
+
+def compiled_dipoles(
+    nb: Neighbourhoods, tables: Any, numbers: Tensor, direction: Tensor
+) -> tuple[Tensor, Tensor]:
+    """Dipoles (n, 3) of an equivariant network, and ∂/∂vectors (e, 3) of their sum along e.
+
+    ``tables`` and ``numbers`` as :mod:`.kernels_equivariant` has them.
+    """
+    from .kernels_equivariant import local_dipoles
+
+    _announce_compilation(local_dipoles)
+    v, s, f, centres = _arrays(nb.vectors, nb.neighbour_species, nb.first, nb.species)
+    w, e = _arrays(numbers, direction)
+    dipoles, slope = np.empty((len(centres), 3), v.dtype), np.zeros_like(v)
+
+    def work(low: int, high: int) -> None:
+        local_dipoles(v, s, f, centres, low, high, tables, w, e, dipoles, slope)
+
+    _over_ranges(work, len(centres))
+    return torch.from_numpy(dipoles), torch.from_numpy(slope)
 
 
 class _Compiled(torch.autograd.Function):
@@ -158,9 +179,8 @@ def _pool(threads: int, process: int) -> ThreadPoolExecutor:
     return ThreadPoolExecutor(threads, thread_name_prefix="ase_bec")
 
 
-def _announce_compilation(descriptor: CompiledDescriptor) -> None:
+def _announce_compilation(kernel: Callable[..., None]) -> None:
     """Say so before the first call compiles for some seconds; later runs load the cache."""
-    kernel = descriptor.forward
     if kernel in _announced:
         return
     cache = Path(kernel.stats.cache_path)  # type: ignore[attr-defined]

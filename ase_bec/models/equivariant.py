@@ -94,6 +94,12 @@ class EquivariantNetwork(nn.Module):
             "hidden": list(self.hidden),
         }
 
+    def numbers(self) -> Tensor:
+        """Copy of all numbers in one vector: contraction, scales, then weights by element."""
+        scales = self.mean, self.deviation, self.size
+        every = (self.contraction, *scales, *self.networks.parameters())
+        return torch.cat([x.detach().flatten() for x in every])
+
     def forward(self, nb: Neighbourhoods) -> Tensor:
         """Local dipoles (n, 3) in e·Å of n centres."""
         return self.from_density(self.density(nb), nb.species)

@@ -17,6 +17,7 @@ from torch import Tensor, nn
 from ..derivatives import chunks, on_atoms, pair_vectors
 from ..neighbours import NeighbourList
 from .equivariant import EquivariantNetwork
+from .projection import dipoles_along
 from .species import check_elements, species_of
 from .vaf import VAFNetwork
 
@@ -34,19 +35,18 @@ class _Kept(NamedTuple):
     """Network dipole, and its derivative along one direction, of a structure."""
 
     atoms: Atoms
-    weights: list[Tensor]  # all numbers of the network
+    numbers: Tensor  # all of the network
     direction: Array
     dipole: Array  # (3,)
     derivative: Array  # (natoms, 3)
 
-    def serves(self, atoms: Atoms, weights: list[Tensor]) -> bool:
+    def serves(self, atoms: Atoms, network: Network) -> bool:
         return (
             np.array_equal(self.atoms.positions, atoms.positions)
             and np.array_equal(self.atoms.numbers, atoms.numbers)
             and np.array_equal(self.atoms.cell.array, atoms.cell.array)
             and np.array_equal(self.atoms.pbc, atoms.pbc)
-            and len(self.weights) == len(weights)
-            and all(map(_same, self.weights, weights))
+            and _same(self.numbers, network.numbers())
         )
 
 
@@ -159,7 +159,7 @@ class PolarizationModel(nn.Module):
     def dipole(self, atoms: Atoms) -> Array:
         """D in e·Å, (3,), of the positions as they are (never wrapped)."""
         kept = self._kept
-        if kept is None or not kept.serves(atoms, self._weights()):
+        if kept is None or not kept.serves(atoms, self.network):
             kept = self._evaluate(atoms, np.array([0.0, 0.0, 1.0]))
         dipole: Array = kept.dipole + self._formal(atoms) @ atoms.positions
         return dipole
@@ -170,11 +170,7 @@ class PolarizationModel(nn.Module):
         if field.shape != (3,) or not np.isfinite(field).all():
             raise ValueError(f"`field` must be three finite numbers in V/Å, got {field.tolist()}")
         kept = self._kept
-        if (
-            kept is None
-            or np.any(kept.direction != field)
-            or not kept.serves(atoms, self._weights())
-        ):
+        if kept is None or np.any(kept.direction != field) or not kept.serves(atoms, self.network):
             kept = self._evaluate(atoms, field)
         forces: Array = kept.derivative + self._formal(atoms)[:, None] * field
         return forces
@@ -191,10 +187,6 @@ class PolarizationModel(nn.Module):
         found: Array = np.array(charges)[species]
         return found
 
-    def _weights(self) -> list[Tensor]:
-        """All numbers of the network: what is kept serves as long as they stay as they are."""
-        return [*self.network.parameters(), *self.network.buffers()]
-
     def _list_for(self, dtype: torch.dtype, device: torch.device) -> NeighbourList:
         found = self._neighbours
         if found is None or (found.dtype, found.device) != (dtype, device):
@@ -207,24 +199,21 @@ class PolarizationModel(nn.Module):
     @torch.enable_grad()
     def _evaluate(self, atoms: Atoms, direction: Array) -> _Kept:
         """Network dipole and its derivative along a direction."""
-        weights = [x.detach().clone() for x in self._weights()]
-        parameter = next(self.network.parameters())
-        dtype, device = parameter.dtype, parameter.device
+        numbers = self.network.numbers()
+        dtype, device = numbers.dtype, numbers.device
         system = self._list_for(dtype, device).update(atoms)
         species = species_of(system.numbers, self.elements)
         vectors = pair_vectors(system)
         along = torch.as_tensor(direction, dtype=dtype, device=device)
         slopes, dipole = [], torch.zeros(3, dtype=dtype, device=device)
         for nb in chunks(system, species, vectors):
-            leaf = nb.vectors.detach().requires_grad_()
-            local = self.network(nb._replace(vectors=leaf))
-            (slope,) = torch.autograd.grad((local @ along).sum(), leaf)
+            local, slope = dipoles_along(self.network, numbers, nb, along)
             slopes.append(slope)
-            dipole = dipole + local.detach().sum(dim=0)
+            dipole = dipole + local.sum(dim=0)
         derivative = on_atoms(system, torch.cat(slopes))
         kept = self._kept = _Kept(
             atoms.copy(),
-            weights,
+            numbers,
             direction,
             dipole.double().cpu().numpy(),
             derivative.double().cpu().numpy(),
@@ -233,7 +222,7 @@ class PolarizationModel(nn.Module):
 
 
 def _same(a: Tensor, b: Tensor) -> bool:
-    return a.dtype == b.dtype and a.device == b.device and torch.equal(a, b)
+    return (a.dtype, a.device) == (b.dtype, b.device) and torch.equal(a, b)
 
 
 def _checked_charges(charges: Mapping[str, float], elements: Sequence[str]) -> dict[str, float]:

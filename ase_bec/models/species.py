@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import lru_cache
 
 import torch
 from ase.data import atomic_numbers, chemical_symbols
@@ -30,10 +31,7 @@ def species_of(numbers: Tensor, elements: Sequence[str]) -> Tensor:
     ValueError
         If an atom's element is not among them.
     """
-    table = torch.full((len(chemical_symbols),), -1, dtype=torch.int64, device=numbers.device)
-    for index, symbol in enumerate(elements):
-        table[atomic_numbers[symbol]] = index
-    species = table[numbers]
+    species = _table(tuple(elements), numbers.device)[numbers]
     if bool((species < 0).any()):
         missing = sorted({chemical_symbols[int(z)] for z in numbers[species < 0]})
         raise ValueError(
@@ -41,3 +39,13 @@ def species_of(numbers: Tensor, elements: Sequence[str]) -> Tensor:
             f"{', '.join(missing)}: use a model trained for them"
         )
     return species
+
+
+@lru_cache(maxsize=64)
+def _table(elements: tuple[str, ...], device: torch.device) -> Tensor:
+    """Index of every atomic number, -1 where it is not among the elements."""
+    with torch.inference_mode(False):
+        table = torch.full((len(chemical_symbols),), -1, dtype=torch.int64)
+        for index, symbol in enumerate(elements):
+            table[atomic_numbers[symbol]] = index
+        return table.to(device)

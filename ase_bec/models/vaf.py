@@ -83,6 +83,11 @@ class VAFNetwork(nn.Module):
             "activation": self.activation,
         }
 
+    def numbers(self) -> Tensor:
+        """Copy of all numbers in one vector: scales, then weights by element."""
+        every = (self.scaling.low, self.scaling.high, *self.networks.parameters())
+        return torch.cat([x.detach().flatten() for x in every])
+
     def forward(self, nb: Neighbourhoods) -> Tensor:
         """Local dipoles (n, 3) in e·Å of n centres."""
         return torch.stack([self.component(nb, axis) for axis in range(3)], dim=1)
