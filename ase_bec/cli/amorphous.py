@@ -34,6 +34,7 @@ examples:
       --melt 2100 4ps --quench 500K/ps --output glass
   ase-bec amorphous Li3PO4 --units 16 --density 2.2 --nnp model.nnp --output glass
 """
+_STILL = 2.0  # Å, about half the distance between the ions of one element
 _CRYSTAL = "beta-Li3PO4"
 _BUNDLED, _LIMIT = "li3po4-nnp", 2500.0  # K; false minima in the melt above
 
@@ -226,6 +227,14 @@ def _report(made: AmorphousStructure) -> None:
     for a in elements:
         row = (made.bonds[a, b] for b in elements)
         print(f"{a:<4}" + "".join(f"{x.mean:>7.2f} ({x.cutoff:.2f})" for x in row))
+    moved = ", ".join(f"{a} {length:.1f}" for a, length in made.moved.items())
+    print(f"rms displacement in the melt (Å): {moved}")
+    slowest = min(made.moved, key=lambda a: made.moved[a])
+    if made.run.completed and made.moved[slowest] < _STILL:
+        print(
+            f"{slowest} has hardly moved, so the structure remembers the one that it started from: "
+            "melt longer, hotter or at a lower density."
+        )
 
 
 def _draw(path: Path, trajectory: Path, made: AmorphousStructure) -> None:

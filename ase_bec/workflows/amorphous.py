@@ -56,6 +56,10 @@ class AmorphousStructure:
         Neighbours within 1.3 of the sum of covalent radii, for each pair of elements.
     distribution
         Radial distribution functions over the time at the final temperature.
+    moved
+        Root mean square displacement of each element in the melt, in Å, up to its end. Where one
+        has moved by less than about half the distance between its atoms, the structure still
+        remembers the one that it started from.
     """
 
     atoms: Atoms
@@ -63,6 +67,7 @@ class AmorphousStructure:
     converged: bool
     bonds: dict[tuple[str, str], Bonds]
     distribution: RadialDistribution
+    moved: dict[str, float]
 
     @property
     def density(self) -> float:
@@ -169,7 +174,14 @@ def melt_quench(
     converged = settings.fmax is None or bool(
         np.linalg.norm(forces, axis=1).max() < settings.fmax * (1 + 1e-9)
     )
-    return AmorphousStructure(end, run, converged, count_bonds(end), _distribution(path, settings))
+    return AmorphousStructure(
+        end,
+        run,
+        converged,
+        count_bonds(end),
+        _distribution(path, settings),
+        _moved(path, settings),
+    )
 
 
 def _begin(
@@ -218,6 +230,16 @@ def _finish(atoms: Atoms, final: Path, settings: MeltQuenchSettings) -> None:
     with Frames(part, "w") as frames:
         frames.write(atoms)
     os.replace(part, final)
+
+
+def _moved(path: Path, settings: MeltQuenchSettings) -> dict[str, float]:
+    """Root mean square displacements up to the end of the melt."""
+    with Frames(path) as frames:
+        molten = int(settings.melt_time / (settings.timestep * settings.interval))
+        first, last = frames[0], frames[min(molten, len(frames) - 1)]
+    squares = ((last.positions - first.positions) ** 2).sum(axis=1)
+    elements = dict.fromkeys(first.get_chemical_symbols())
+    return {a: float(np.sqrt(squares[first.symbols == a].mean())) for a in elements}
 
 
 def _distribution(path: Path, settings: MeltQuenchSettings) -> RadialDistribution:

@@ -29,6 +29,7 @@ def test_a_structure_is_made_and_made_again_by_resuming(
     assert main([*run, "--output", "one"]) == 0
     text = capsys.readouterr().out
     assert "Li2O2, 0.105 g/cm³" in text
+    assert "O has hardly moved, so the structure remembers" in text
     assert Path("one/amorphous.png").read_bytes().startswith(b"\x89PNG")
     assert main([*run, "--output", "two"]) == 0
     Path("two/final.traj").unlink()

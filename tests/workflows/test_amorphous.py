@@ -131,6 +131,10 @@ def test_interrupted_and_resumed_is_the_same_structure(tmp_path: Path) -> None:
     made = melt_quench(cluster(), one, SETTINGS)
     assert made.run.completed
     assert made.converged
+    with Trajectory(one / "run.traj") as frames:
+        steps = frames[10].positions - frames[0].positions  # 100 fs
+    for k, symbol in ((slice(0, 3, 2), "Li"), (slice(1, 4, 2), "O")):
+        assert made.moved[symbol] == pytest.approx(np.sqrt((steps[k] ** 2).sum(axis=1).mean()))
     assert np.linalg.norm(made.atoms.get_forces(), axis=1).max() < 0.05
     start = cluster()
     melt_quench(start, two, SETTINGS, resume=True)  # from nothing
