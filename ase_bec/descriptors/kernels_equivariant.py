@@ -15,7 +15,6 @@ from numpy.typing import NDArray
 
 from .kernels import (
     Harmonics,
-    exponentials,
     fast,
     gather,
     gaussian_channels,
@@ -26,6 +25,7 @@ from .kernels import (
     padded_width,
     scatter,
 )
+from .kernels_perceptron import add_rows, dot_rows, mlp_backward, mlp_forward
 
 __all__ = ["EquivariantTables", "equivariant_tables", "local_dipoles"]
 
@@ -55,88 +55,6 @@ def equivariant_tables(
         np.array(sizes, dtype=np.int64),
         np.concatenate([table.ravel() for table in couplings]),
     )
-
-
-@njit(cache=True, nogil=True, fastmath=fast)
-def _add_rows(factors, rows, out):  # type: ignore[no-untyped-def]
-    """out += Σ_i factors[i] rows[i], four rows at a time."""
-    i, n = 0, rows.shape[0]
-    while i + 4 <= n:
-        f0, f1, f2, f3 = factors[i], factors[i + 1], factors[i + 2], factors[i + 3]
-        r0, r1, r2, r3 = rows[i], rows[i + 1], rows[i + 2], rows[i + 3]
-        for k in range(out.size):
-            out[k] += f0 * r0[k] + f1 * r1[k] + f2 * r2[k] + f3 * r3[k]
-        i += 4
-    while i < n:
-        f0, r0 = factors[i], rows[i]
-        for k in range(out.size):
-            out[k] += f0 * r0[k]
-        i += 1
-
-
-@njit(cache=True, nogil=True, fastmath=fast)
-def _dot_rows(rows, x, out):  # type: ignore[no-untyped-def]
-    """out[i] = rows[i]·x, four rows at a time."""
-    i, n = 0, rows.shape[0]
-    while i + 4 <= n:
-        r0, r1, r2, r3 = rows[i], rows[i + 1], rows[i + 2], rows[i + 3]
-        s0 = s1 = s2 = s3 = x[0] * 0
-        for k in range(x.size):
-            s0 += r0[k] * x[k]
-            s1 += r1[k] * x[k]
-            s2 += r2[k] * x[k]
-            s3 += r3[k] * x[k]
-        out[i], out[i + 1], out[i + 2], out[i + 3] = s0, s1, s2, s3
-        i += 4
-    while i < n:
-        r0, s0 = rows[i], x[0] * 0
-        for k in range(x.size):
-            s0 += r0[k] * x[k]
-        out[i] = s0
-        i += 1
-
-
-@njit(cache=True, nogil=True, fastmath=fast)
-def _silu(z, work, slope):  # type: ignore[no-untyped-def]
-    """Replace z by z σ(z); its derivative; ``work``: (2, z.size) in double precision."""
-    for k in range(z.size):
-        work[0, k] = -abs(z[k])
-    exponentials(work[0], z.size, work[1])
-    for k in range(z.size):
-        small = work[0, k] / (1.0 + work[0, k])  # σ(-|z|)
-        sigma = 1.0 - small if z[k] >= 0 else small
-        slope[k] = sigma + z[k] * sigma * (1.0 - sigma)
-        z[k] *= sigma
-
-
-@njit(cache=True, nogil=True, fastmath=fast)
-def _mlp_forward(sizes, weights, x, slopes, work):  # type: ignore[no-untyped-def]
-    """Values of every layer, x[k], from x[0], and the activations' derivatives."""
-    offset = 0
-    for k in range(sizes.size - 1):
-        n_in, n_out = sizes[k], sizes[k + 1]
-        z, bias = x[k + 1, :n_out], offset + n_in * n_out
-        _dot_rows(weights[offset:bias].reshape((n_out, n_in)), x[k, :n_in], z)
-        for i in range(n_out):
-            z[i] += weights[bias + i]
-        if k + 2 < sizes.size:
-            _silu(z, work, slopes[k + 1])
-        offset = bias + n_out
-
-
-@njit(cache=True, nogil=True, fastmath=fast)
-def _mlp_backward(sizes, weights, slopes, d_x):  # type: ignore[no-untyped-def]
-    """Derivative by the input, d_x[0], from that by the output, d_x[-1]."""
-    offset = weights.size
-    for k in range(sizes.size - 2, -1, -1):
-        n_in, n_out = sizes[k], sizes[k + 1]
-        offset -= n_in * n_out + n_out
-        if k + 2 < sizes.size:
-            for i in range(n_out):
-                d_x[k + 1, i] *= slopes[k + 1, i]
-        d_x[k, :n_in] = 0.0
-        matrix = weights[offset : offset + n_in * n_out].reshape((n_out, n_in))
-        _add_rows(d_x[k + 1], matrix, d_x[k, :n_in])
 
 
 @njit(cache=True, nogil=True, fastmath=fast)
@@ -229,20 +147,22 @@ def _vectors_backward(degree, b, factors, coupling, along, above, sums, dipole, 
 
 @njit(cache=True, nogil=True, fastmath=fast)
 def _unpacked(t, numbers, n_elements):  # type: ignore[no-untyped-def]
-    """Contraction, mean, inverse deviation, inverse size and weights, each by element."""
+    """Contraction, mean, inverse deviation, inverse size, limit and weights, each by element."""
     n_in, n_out, n_weights = t.sizes[0], t.sizes[-1], 0
     for k in range(t.sizes.size - 1):
         n_weights += t.sizes[k + 1] * (t.sizes[k] + 1)
-    c = (numbers.size // n_elements - 2 * n_in - n_out - n_weights) * n_elements
+    c = (numbers.size // n_elements - 2 * n_in - n_out - 1 - n_weights) * n_elements
     d, e = c + n_elements * n_in, c + 2 * n_elements * n_in
     f = e + n_elements * n_out
+    g = f + n_elements
     shape = (n_elements, t.harmonics.degree + 1, t.channels, n_elements * t.gaussians.shape[0])
     return (
         numbers[:c].reshape(shape),
         numbers[c:d].reshape((n_elements, n_in)),
         (1 / numbers[d:e]).reshape((n_elements, n_in)),
         (1 / numbers[e:f]).reshape((n_elements, n_out)),
-        numbers[f:].reshape((n_elements, n_weights)),
+        numbers[f:g],
+        numbers[g:].reshape((n_elements, n_weights)),
     )
 
 
@@ -271,7 +191,7 @@ def _network(t, parameters, s, along, moments, dipole, scratch):  # type: ignore
 
     The moments become ∂(e·dipole)/∂moments.
     """
-    contraction, mean, scale, inverse_size, weights = parameters
+    contraction, mean, scale, inverse_size, _, weights = parameters
     a, b, d_b, above, sums, x, d_x, slopes, factors, work = scratch
     degree, inputs, last = t.harmonics.degree, moments.shape[0], t.sizes.size - 1
     for f in range(inputs):
@@ -279,17 +199,17 @@ def _network(t, parameters, s, along, moments, dipole, scratch):  # type: ignore
             a[m, f] = moments[f, m]
     for l in range(degree + 1):  # noqa: E741
         for m in range(l * l, (l + 1) ** 2):
-            _dot_rows(contraction[s, l], a[m], b[m])
+            dot_rows(contraction[s, l], a[m], b[m])
     x[0, :inputs] = a[0]
     _power_spectrum(degree, b, x[0, inputs:])
     for k in range(t.sizes[0]):
         x[0, k] = (x[0, k] - mean[s, k]) * scale[s, k]
-    _mlp_forward(t.sizes, weights[s], x, slopes, work)
+    mlp_forward(t.sizes, weights[s], x, slopes, work)
     _vectors(degree, b, along, above, d_x[last])
     for k in range(t.sizes[last]):
         factors[k] = x[last, k] * inverse_size[s, k]
         d_x[last, k] *= inverse_size[s, k]
-    _mlp_backward(t.sizes, weights[s], slopes, d_x)
+    mlp_backward(t.sizes, weights[s], slopes, d_x)
     for k in range(t.sizes[0]):
         d_x[0, k] *= scale[s, k]
     d_b[:] = 0.0
@@ -299,10 +219,34 @@ def _network(t, parameters, s, along, moments, dipole, scratch):  # type: ignore
     a[0] = d_x[0, :inputs]
     for l in range(degree + 1):  # noqa: E741
         for m in range(l * l, (l + 1) ** 2):
-            _add_rows(d_b[m], contraction[s, l], a[m])
+            add_rows(d_b[m], contraction[s, l], a[m])
     for f in range(inputs):
         for m in range(a.shape[0]):
             moments[f, m] = a[m, f]
+
+
+@njit(cache=True, nogil=True, fastmath=fast)
+def _bounded(dipole, limit, direction, effective):  # type: ignore[no-untyped-def]
+    """Whether a dipole is beyond its limit; then bound it, and e·D' varies as effective·D."""
+    size = np.sqrt(dipole[0] ** 2 + dipole[1] ** 2 + dipole[2] ** 2)
+    if not size > limit:
+        return False
+    x = size / limit
+    grown = np.tanh(x - 1)
+    ratio, slope = (1 + grown) / x, 1 - grown**2
+    along = (dipole[0] * direction[0] + dipole[1] * direction[1] + dipole[2] * direction[2]) / size
+    for axis in range(3):
+        effective[axis] = ratio * direction[axis] + (slope - ratio) * along * dipole[axis] / size
+        dipole[axis] *= ratio
+    return True
+
+
+@njit(cache=True, nogil=True, fastmath=fast)
+def _couplings_along(coupling, direction, along):  # type: ignore[no-untyped-def]
+    """Coupling coefficients of the component along a direction."""
+    along[:] = 0.0
+    for k in range(coupling.size):
+        along[k // 3] += coupling[k] * direction[k % 3]
 
 
 @njit(cache=True, nogil=True, fastmath=fast)
@@ -311,16 +255,17 @@ def local_dipoles(  # type: ignore[no-untyped-def]
 ):
     """Dipoles of the centres low … high - 1, and ∂(e·Σ dipoles)/∂vectors added to ``d_vectors``.
 
-    ``numbers``: contraction [element, l, q, (e k)], mean and deviation of the invariants and size
-    of the vectors [element, …], and each element's weights and biases, layer after layer.
+    ``numbers``: contraction [element, l, q, (e k)], mean and deviation of the invariants, size of
+    the vectors [element, …], limit of the dipole [element], and each element's weights and biases,
+    layer after layer.
     ``direction``: e.
     """
     dtype, n_radial, entries = vectors.dtype, t.gaussians.shape[0], (t.harmonics.degree + 1) ** 2
     inputs = t.sizes[0] - t.harmonics.degree * t.channels * (t.channels + 1) // 2
     n_elements = inputs // n_radial
-    along = np.zeros(t.coupling.size // 3, dtype)
-    for k in range(t.coupling.size):
-        along[k // 3] += t.coupling[k] * direction[k % 3]
+    along, turned_along = np.empty((2, t.coupling.size // 3), dtype)
+    _couplings_along(t.coupling, direction, along)
+    effective, unbounded = np.empty(3, dtype), np.empty(3, dtype)
     parameters, scratch = _unpacked(t, numbers, n_elements), _scratch(t, vectors, inputs)
     width = padded_width(first, low, high)
     pair, start = np.empty(width, np.int64), np.empty(n_elements + 1, np.int64)
@@ -338,6 +283,10 @@ def local_dipoles(  # type: ignore[no-untyped-def]
         harmonic_rows(t.harmonics, geometry, n, q, power, y)
         moments_forward(weights, y, start, moments)
         _network(t, parameters, centres[i], along, flat, dipoles[i], scratch)
+        if _bounded(dipoles[i], parameters[4][centres[i]], direction, effective):  # seldom
+            _couplings_along(t.coupling, effective, turned_along)
+            moments_forward(weights, y, start, moments)
+            _network(t, parameters, centres[i], turned_along, flat, unbounded, scratch)
         moments_backward(t.harmonics, moments, weights, y, start, turned, d_weights, torque)
         d_distance[:n] = 0.0
         for k in range(n_radial):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from functools import lru_cache
 
 import torch
@@ -14,6 +14,8 @@ from ..descriptors.neighbourhoods import Neighbourhoods
 from ..networks import mlp
 
 __all__ = ["EquivariantNetwork"]
+
+UNLIMITED = 1e6  # e·Å, a limit that no dipole reaches
 
 
 class EquivariantNetwork(nn.Module):
@@ -73,6 +75,7 @@ class EquivariantNetwork(nn.Module):
         self.register_buffer("mean", torch.zeros(n_elements, self.n_invariants))
         self.register_buffer("deviation", torch.ones(n_elements, self.n_invariants))
         self.register_buffer("size", torch.ones(n_elements, self.n_vectors))
+        self.register_buffer("limit", torch.full((n_elements,), UNLIMITED))
         upper = torch.triu_indices(channels, channels)
         self.register_buffer("_upper", upper, persistent=False)
         for l in range(degree):  # noqa: E741
@@ -82,6 +85,7 @@ class EquivariantNetwork(nn.Module):
     mean: Tensor
     deviation: Tensor
     size: Tensor
+    limit: Tensor  # (n_elements,) e·Å
     _upper: Tensor
 
     def config(self) -> dict[str, object]:
@@ -95,8 +99,8 @@ class EquivariantNetwork(nn.Module):
         }
 
     def numbers(self) -> Tensor:
-        """Copy of all numbers in one vector: contraction, scales, then weights by element."""
-        scales = self.mean, self.deviation, self.size
+        """Copy of all numbers in one vector: contraction, scales, limits, weights by element."""
+        scales = self.mean, self.deviation, self.size, self.limit
         every = (self.contraction, *scales, *self.networks.parameters())
         return torch.cat([x.detach().flatten() for x in every])
 
@@ -114,7 +118,7 @@ class EquivariantNetwork(nn.Module):
             if len(index):
                 factors = factors.index_copy(0, index, network(scaled[index]))
         dipoles: Tensor = (factors / self.size[species])[:, None, :] @ vectors
-        return dipoles[:, 0]
+        return _bounded(dipoles[:, 0], self.limit[species])
 
     def set_scales(self, density: Tensor, species: Tensor) -> None:
         """Standardise the invariants and scale the vectors to unit size over given centres."""
@@ -127,6 +131,16 @@ class EquivariantNetwork(nn.Module):
                 self.mean[element] = invariants[chosen].mean(dim=0)
                 self.deviation[element] = _scales(invariants[chosen].std(dim=0, correction=0))
                 self.size[element] = _scales((vectors[chosen] ** 2).mean(dim=(0, 2)).sqrt())
+
+    def set_limits(self, densities: Iterable[tuple[Tensor, Tensor]], margin: float = 1.5) -> None:
+        """Let the limits be `margin` times the largest dipoles of given densities and species."""
+        self.limit.fill_(UNLIMITED)
+        largest = torch.zeros_like(self.limit)
+        with torch.no_grad():
+            for density, species in densities:
+                sizes = self.from_density(density, species).norm(dim=1)
+                largest = largest.scatter_reduce(0, species, sizes, "amax")
+        self.limit.copy_(torch.where(largest > 0, margin * largest, UNLIMITED))
 
     def _ingredients(self, density: Tensor, species: Tensor) -> tuple[Tensor, Tensor]:
         """Invariants (n, n_invariants) and vectors (n, n_vectors, 3)."""
@@ -145,6 +159,16 @@ class EquivariantNetwork(nn.Module):
             vectors.append((lower @ above).reshape(n, -1, 3))
             lower = upper
         return torch.cat(invariants, dim=1), torch.cat(vectors, dim=1)
+
+
+def _bounded(dipoles: Tensor, limit: Tensor) -> Tensor:
+    """Dipoles (n, 3), those beyond their limits (n,) bounded."""
+    beyond = (dipoles.detach().norm(dim=1) > limit).nonzero()[:, 0]
+    if not len(beyond):
+        return dipoles
+    chosen = dipoles[beyond]
+    x = chosen.norm(dim=1) / limit[beyond]
+    return dipoles.index_copy(0, beyond, chosen * ((1 + torch.tanh(x - 1)) / x)[:, None])
 
 
 def _scales(spread: Tensor) -> Tensor:

@@ -122,6 +122,7 @@ class PolarizationModel(nn.Module):
         self.metadata = dict(metadata or {})
         self._neighbours: NeighbourList | None = None
         self._kept: _Kept | None = None
+        self._warned = False
 
     charges: Tensor
 
@@ -205,20 +206,35 @@ class PolarizationModel(nn.Module):
         species = species_of(system.numbers, self.elements)
         vectors = pair_vectors(system)
         along = torch.as_tensor(direction, dtype=dtype, device=device)
-        slopes, dipole = [], torch.zeros(3, dtype=dtype, device=device)
+        slopes, locals_ = [], []
         for nb in chunks(system, species, vectors):
             local, slope = dipoles_along(self.network, numbers, nb, along)
             slopes.append(slope)
-            dipole = dipole + local.sum(dim=0)
+            locals_.append(local)
+        dipoles = torch.cat(locals_)
+        self._warn(dipoles, species)
         derivative = on_atoms(system, torch.cat(slopes))
         kept = self._kept = _Kept(
             atoms.copy(),
             numbers,
             direction,
-            dipole.double().cpu().numpy(),
+            dipoles.sum(dim=0).double().cpu().numpy(),
             derivative.double().cpu().numpy(),
         )
         return kept
+
+    def _warn(self, dipoles: Tensor, species: Tensor) -> None:
+        """Say once that a network is asked for what it was not made for."""
+        if self._warned or not isinstance(self.network, EquivariantNetwork):
+            return
+        beyond = int((dipoles.norm(dim=1) > self.network.limit[species]).sum())
+        if beyond:
+            self._warned = True
+            warnings.warn(
+                f"{beyond} of {len(species)} atoms have a local dipole beyond those that the "
+                "polarization model was trained on: Born charges may be wrong there (said once)",
+                stacklevel=2,
+            )
 
 
 def _same(a: Tensor, b: Tensor) -> bool:

@@ -167,6 +167,9 @@ class PotentialTask:
                 first.weight /= scaled.std(dim=0, correction=0).clamp_min(1e-3)
                 first.bias.copy_(-(first.weight @ scaled.mean(dim=0)))
 
+    def finish(self, samples: Sequence[PotentialSample]) -> None:
+        """Do nothing: the scaling knows the range of the training samples from the start."""
+
     def loss(self, samples: Sequence[PotentialSample], normals: Tensor | None) -> Loss:
         """Loss of each sample; nothing is left to chance."""
         wrong = self._wrong(samples, create_graph=True)

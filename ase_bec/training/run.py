@@ -109,6 +109,7 @@ def train(
     outcome = trainer.run(progress)
     if not outcome.completed or processes.rank > 0:
         return Result(outcome, {})
+    task.finish(parts["train"])
     errors = {name: _errors(task, part, config) for name, part in parts.items() if part}
     task.model.metadata |= _card(config, data, split, outcome, errors)
     task.model.double().eval().save(files.model)

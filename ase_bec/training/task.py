@@ -63,6 +63,10 @@ class Task(Protocol[S]):
         """Fit what is not trained, such as scales, to the training samples."""
         ...
 
+    def finish(self, samples: Sequence[S]) -> None:
+        """Note what the trained model knows, from the training samples."""
+        ...
+
     def loss(self, samples: Sequence[S], normals: Tensor | None) -> Loss:
         """Loss of each sample.
 
