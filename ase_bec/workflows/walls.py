@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 import numpy as np
@@ -36,13 +36,18 @@ class Walls(Calculator):
     ----------
     calculator : ASE calculator
         Gives U_0 and its forces.
+    closest : mapping, optional
+        d in Å of other pairs, such as ``{("P", "P"): 2.7}``, in place of those above.
     """
 
     implemented_properties = ["energy", "forces"]  # noqa: RUF012
 
-    def __init__(self, calculator: Any) -> None:
+    def __init__(
+        self, calculator: Any, closest: Mapping[tuple[str, str], float] | None = None
+    ) -> None:
         Calculator.__init__(self)
         self.calculator = calculator
+        self.closest = dict(closest or {})
 
     def calculate(
         self,
@@ -53,7 +58,7 @@ class Walls(Calculator):
         """Compute energy (eV) and forces (eV/Å)."""
         Calculator.calculate(self, atoms, properties, system_changes)
         structure: Any = self.atoms
-        energy, forces = wall_energy(structure)
+        energy, forces = wall_energy(structure, self.closest)
         self.results = {
             "energy": float(self.calculator.get_property("energy", structure)) + energy,
             "forces": self.calculator.get_property("forces", structure) + forces,
@@ -61,18 +66,27 @@ class Walls(Calculator):
 
     def todict(self, skip_default: bool = True) -> dict[str, Any]:
         """Give the options as plain values, for ASE's files."""
-        return {"calculator": type(self.calculator).__name__, "stiffness": _STIFFNESS}
+        closest = {"-".join(pair): distance for pair, distance in self.closest.items()}
+        name = type(self.calculator).__name__
+        return {"calculator": name, "stiffness": _STIFFNESS, "closest": closest}
 
 
-def wall_energy(atoms: Atoms) -> tuple[float, Array]:
+def wall_energy(
+    atoms: Atoms, closest: Mapping[tuple[str, str], float] | None = None
+) -> tuple[float, Array]:
     """Give the energy of the walls in eV and their forces in eV/Å, (natoms, 3)."""
-    radii = covalent_radii[atoms.numbers]
-    i, j, shifts = neighbour_list(atoms, max(_LIKE, 2 * _UNLIKE * float(radii.max())))
+    radii, given = covalent_radii[atoms.numbers], closest or {}
+    reach = max([_LIKE, 2 * _UNLIKE * float(radii.max()), *given.values()])
+    i, j, shifts = neighbour_list(atoms, reach)
     vectors = atoms.positions[j] - atoms.positions[i] + shifts @ atoms.cell.array
     lengths = np.linalg.norm(vectors, axis=1)
-    anion = np.isin(atoms.get_chemical_symbols(), ANIONS)
+    symbols = np.array(atoms.get_chemical_symbols())
+    anion = np.isin(symbols, ANIONS)
     hydrogen = (atoms.numbers[i] == 1) | (atoms.numbers[j] == 1)
     walls = np.where(anion[i] == anion[j], _LIKE, _UNLIKE * (radii[i] + radii[j]))
+    for pair, distance in given.items():
+        for one, other in {pair, pair[::-1]}:
+            walls[(symbols[i] == one) & (symbols[j] == other)] = distance
     depth = np.where(hydrogen, 0.0, np.maximum(walls - lengths, 0.0))
     forces = np.zeros((len(atoms), 3))
     np.add.at(forces, i, -_STIFFNESS * (depth / lengths)[:, None] * vectors)

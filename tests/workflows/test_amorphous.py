@@ -251,6 +251,16 @@ def test_bad_random_structures(arguments: tuple[str, int, float], message: str) 
         random_structure(*arguments)
 
 
+def test_walls_at_given_distances() -> None:
+    atoms = Atoms("P2O", [[0, 0, 0], [2.4, 0, 0], [0, 2.4, 0]], cell=[9, 9, 9], pbc=True)
+    assert wall_energy(atoms)[0] == 0.0
+    energy, forces = wall_energy(atoms, {("P", "P"): 2.7})
+    assert energy == pytest.approx(0.5 * 50.0 * 0.3**2)
+    assert forces == pytest.approx(np.array([[-15.0, 0, 0], [15.0, 0, 0], [0, 0, 0]]))
+    for pair in (("P", "O"), ("O", "P")):
+        assert wall_energy(atoms, {pair: 2.5})[0] == pytest.approx(0.5 * 50.0 * 0.1**2)
+
+
 def test_walls_push_and_are_out_of_reach_in_the_crystal() -> None:
     assert wall_energy(beta_lithium_phosphate())[0] == 0.0
     assert wall_energy(molecule("H2O", vacuum=3.0))[0] == 0.0
