@@ -32,7 +32,7 @@ from ase_bec.workflows.neb import find_path, interpolate_path
 
 STEP = 1.0  # fs
 EVERY = 20  # steps between frames
-HOPS = 12
+HOPS = 24
 
 
 @dataclass(frozen=True)
@@ -137,14 +137,14 @@ def hops(cell: Atoms, nnp: NeuralNetworkPotential, rng: np.random.Generator) -> 
         ends[1].positions[ion] += crystal.get_distance(ion, vacancy, mic=True, vector=True)
         for end in ends:
             del end[vacancy]
-            strain = np.eye(3) + np.diag(rng.normal(scale=0.01, size=3))
+            strain = np.eye(3) + np.diag(rng.normal(scale=0.012, size=3))
             end.set_cell(ends[0].cell.array if end is ends[1] else end.cell.array @ strain, True)
         band = interpolate_path(*ends, images=5)
         path = find_path(
             band, lambda: NNPCalculator(nnp), climb=False, fmax=0.1, max_steps=60, relax_ends=True
         )
         for image in path.images:
-            for scale in (0.0, 0.03, 0.06, 0.1):
+            for scale in (0.0, 0.05):
                 frame = image.copy()
                 frame.positions += rng.normal(scale=scale, size=frame.positions.shape)
                 frame.calc = calculator
