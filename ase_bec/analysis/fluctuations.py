@@ -123,13 +123,13 @@ def green_kubo(
             f"{max_time:g}: take fewer blocks or a shorter time"
         )
     lags = int(max_time / interval + 1e-6) + 1
-    factor = S_PER_M / (thermal_volume(volume, temperature))
+    factor = S_PER_M / thermal_volume(volume, temperature)
     series = current - current.mean(axis=0) if remove_mean else current
 
     def integrals(part: Array) -> Array:
         correlation = autocorrelation(part)[:lags]
-        found: Array = cumulative_trapezoid(correlation, dx=interval, axis=0, initial=0)
-        return factor * found
+        found: Array = factor * cumulative_trapezoid(correlation, dx=interval, axis=0, initial=0)
+        return found
 
     return GreenKubo(
         np.arange(lags, dtype=float) * interval,
