@@ -15,7 +15,7 @@ from ..networks import mlp
 
 __all__ = ["EquivariantNetwork"]
 
-UNLIMITED = 1e6  # e·Å, a limit that no dipole reaches
+UNLIMITED = 1e6  # e·Å; stands for no limit, since files hold finite numbers
 
 
 class EquivariantNetwork(nn.Module):
@@ -163,7 +163,7 @@ class EquivariantNetwork(nn.Module):
 
 def _bounded(dipoles: Tensor, limit: Tensor) -> Tensor:
     """Dipoles (n, 3), those beyond their limits (n,) bounded."""
-    beyond = (dipoles.detach().norm(dim=1) > limit).nonzero()[:, 0]
+    beyond = ((dipoles.detach().norm(dim=1) > limit) & (limit < UNLIMITED)).nonzero()[:, 0]
     if not len(beyond):
         return dipoles
     chosen = dipoles[beyond]

@@ -61,6 +61,18 @@ def test_compiled_path_equals_torch_beyond_the_limits(factor: float) -> None:
     np.testing.assert_allclose(found[0][~beyond], free[~beyond], rtol=0, atol=1e-12)
 
 
+def test_no_limit_is_no_limit() -> None:
+    network, nb, free = limited(1.0)
+    network.limit.fill_(UNLIMITED)
+    with torch.no_grad():
+        network.size /= 1e9
+    for training in (False, True):
+        network.train(training)
+        found, _ = dipoles_along(network, network.numbers(), nb, DIRECTION)
+        np.testing.assert_allclose(found, 1e9 * free, rtol=1e-9, atol=0)
+    assert float(found.norm(dim=1).max()) > 10 * UNLIMITED
+
+
 def test_derivative_beyond_the_limits() -> None:
     model = polarization_model(limited(0.5)[0])
     atoms = skewed()
