@@ -72,7 +72,8 @@ class DensityGeometry:
         p = by_density.flatten(0, 1)  # [ie, k, m]
         # The derivative of Y by the pair vector is -u × (u × ∇)Y / r, and u × ∇ acts on p as well.
         turned = torch.cat([p, *(p @ rotation for rotation in _rotations(p))], dim=1)
-        straight, *turns = torch.split(turned @ self.angular, p.shape[1], dim=1)  # [ie, k, j]
+        rows: Tensor = turned @ self.angular  # [ie, (itself and three turns) k, j]
+        straight, *turns = rows.reshape(len(p), 4, p.shape[1], rows.shape[2]).unbind(1)
         along = (straight * self.slope).sum(dim=1, keepdim=True)  # [ie, 1, j]
         turn = torch.stack([(t * self.radial).sum(dim=1) for t in turns], dim=1)  # [ie, x, j]
         across: Tensor = torch.linalg.cross(turn, self.unit, dim=1)  # zero in empty slots, as u
