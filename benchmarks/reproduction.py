@@ -61,12 +61,14 @@ RUNS = {
     "crystal_800K_plus": Run("crystal", 800, 0.1, 40),
     "crystal_800K_diagonal": Run("crystal", 800, 0.1, 40, "diagonal"),
     "crystal_800K_minus": Run("crystal", 800, -0.1, 40),
+    "crystal_600K_plus": Run("crystal", 600, 0.1, 40),
     "crystal_800K_plus2": Run("crystal", 800, 0.1, 40, seed=1),
     "crystal_800K_diagonal2": Run("crystal", 800, 0.1, 40, "diagonal", seed=1),
     # The published amorphous structure is 0.2 eV/atom above a minimum: unrelaxed it heats itself to
     # 1100 K. And pairs of P below 2.5 Å fall into a hole of the released potential.
     "amorphous_600K_zero": Run("amorphous", 600, 0.0, 10, relaxation=150),
     "amorphous_600K_plus": Run("amorphous", 600, 0.1, 10, relaxation=150),
+    "amorphous_800K_plus": Run("amorphous", 800, 0.1, 10, relaxation=150),
 }
 
 
@@ -214,9 +216,12 @@ def report(data: Path, folder: Path, pictures: Path | None) -> None:
         if name.startswith("crystal"):
             print(hop_row(name, this, vacancy(data)))
     if pictures is not None:
-        for kind, draw in (("crystal", picture_of_crystal), ("amorphous", picture_of_glass)):
-            of_kind = {n.rsplit("_", 1)[1]: f for n, f in found.items() if n.startswith(kind)}
-            draw(pictures / f"{kind}.png", of_kind)
+        for kind, draw in (
+            ("crystal_800K", picture_of_crystal),
+            ("amorphous_600K", picture_of_glass),
+        ):
+            chosen = {n.removeprefix(f"{kind}_"): f for n, f in found.items() if kind in n}
+            draw(pictures / f"{kind.split('_')[0]}.png", chosen)
 
 
 def main() -> None:
