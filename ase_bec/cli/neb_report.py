@@ -7,11 +7,14 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import numpy as np
+
 if TYPE_CHECKING:
     from ase_bec.workflows.field_barriers import FieldPaths
     from ase_bec.workflows.migration import MigrationPath
 
 _NAMES = 22  # width of the column of names
+_AT_REST = 0.2  # eV/Å
 
 
 def report(paths: Mapping[str, MigrationPath], climb: bool) -> None:
@@ -24,14 +27,25 @@ def report(paths: Mapping[str, MigrationPath], climb: bool) -> None:
         "highest image": [f"{p.highest} of 0-{len(p.images) - 1}" for p in found],
         "path length (Å)": [f"{p.coordinate[-1]:.3f}" for p in found],
         "largest force (eV/Å)": [f"{p.fmax:.4f}" for p in found],
+        "that on ends (eV/Å)": [f"{_force_on_ends(p):.4f}" for p in found],
         "steps": [str(p.steps) for p in found],
     }
     _print_table(list(paths), rows)
     for title, path in paths.items():
+        if _force_on_ends(path) > _AT_REST:
+            print(
+                f"{title}: the ends are not at rest, so these are no barriers between minima: "
+                "give --relax-ends."
+            )
         if path.highest in (0, len(path.images) - 1):
             print(f"{title}: the highest image is an end, so there is no barrier between the ends.")
     kind = "which climbed to the saddle point" if climb else "a lower bound without --climb"
     print(f"Barriers are those of the highest image, not interpolated ({kind}).")
+
+
+def _force_on_ends(path: MigrationPath) -> float:
+    ends = (path.images[0], path.images[-1])
+    return max(float(np.linalg.norm(end.get_forces(), axis=1).max()) for end in ends)
 
 
 def report_fields(scan: FieldPaths, titles: Sequence[str]) -> None:

@@ -109,6 +109,11 @@ def test_neb_says_so_where_an_end_is_the_highest_image(
     output = capsys.readouterr().out
     assert "no field: the highest image is an end, so there is no barrier" in output
     assert barriers(output)[0] == [0.0]
+    assert "no field: the ends are not at rest" in output
+    assert main([*hop, "--fmax", "0.05", "--relax-ends", "--overwrite"]) == 0
+    output = capsys.readouterr().out
+    assert "at rest" not in output
+    assert float(output.split("that on ends (eV/Å)")[1].split()[0]) < 0.05
 
 
 @pytest.fixture
