@@ -22,7 +22,7 @@ import ase_bec
 from ase_bec.workflows.field_barriers import FieldPaths
 from ase_bec.workflows.field_paths import field_paths
 from ase_bec.workflows.hops import Hop, vacancy_hops
-from ase_bec.workflows.ion import ion_profile
+from ase_bec.workflows.ion import ion_profile, moving_ion
 from ase_bec.workflows.neb import MigrationPath, find_path, interpolate_path
 
 FIELD = 0.1  # V/Å along z
@@ -33,9 +33,8 @@ IMAGES = 6
 def pristine(data: Path, nnp: ase_bec.NeuralNetworkPotential) -> Atoms:
     """The published vacancy structure with its vacancy filled, relaxed at the published cell."""
     initial, *_, final = ase_bec.unwrap_images(read_path(data / "neb/8to1"))
-    moved = np.linalg.norm(final.positions - initial.positions, axis=1).argmax()
     crystal = initial.copy()
-    crystal.append(Atom("Li", final.positions[moved]))
+    crystal.append(Atom("Li", final.positions[moving_ion([initial, final])]))
     crystal.calc = ase_bec.NNPCalculator(nnp)
     FIRE(crystal, logfile=None).run(fmax=1e-3, steps=3000)
     return crystal

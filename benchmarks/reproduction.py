@@ -34,6 +34,7 @@ from ase_bec.analysis import (
     read_trajectory,
 )
 from ase_bec.workflows.dynamics import MDSettings
+from ase_bec.workflows.ion import moving_ion
 from ase_bec.workflows.md import run_md
 from ase_bec.workflows.walls import Walls
 
@@ -125,8 +126,7 @@ def read(path: Path) -> Found:
 def vacancy(data: Path) -> np.ndarray:
     """Empty site of the crystal: the one that the published path leads to."""
     initial, *_, final = ase_bec.unwrap_images(read_path(data / "neb/8to1"))
-    moved = np.linalg.norm(final.positions - initial.positions, axis=1).argmax()
-    return final.positions[[moved]]
+    return final.positions[[moving_ion([initial, final])]]
 
 
 def hop_row(name: str, found: Found, empty: np.ndarray) -> str:

@@ -16,7 +16,7 @@ PACKAGE = ROOT / "ase_bec"
 
 # Each module may import from its own and from earlier layers.
 LAYERS = (
-    {"system", "cutoffs", "neighbours", "lattice", "paths"},
+    {"system", "cutoffs", "neighbours", "lattice", "paths", "directions", "axes"},
     {"descriptors", "networks", "derivatives"},
     {"data"},
     {"models"},

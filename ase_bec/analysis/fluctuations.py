@@ -11,6 +11,7 @@ from scipy.integrate import cumulative_trapezoid
 from ase_bec.analysis.correlations import autocorrelation
 from ase_bec.analysis.statistics import Array, Estimate, block_slices
 from ase_bec.analysis.transport import S_PER_M, thermal_volume
+from ase_bec.axes import axes_or_current
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -62,10 +63,7 @@ class GreenKubo:
         **style
             Passed to :meth:`matplotlib.axes.Axes.plot`.
         """
-        if ax is None:
-            from matplotlib import pyplot
-
-            ax = pyplot.gca()
+        ax = axes_or_current(ax)
         mean = self.conductivity.mean(axis=1) / 100
         error = self.samples.mean(axis=2).std(axis=0, ddof=1) / np.sqrt(len(self.samples)) / 100
         (line,) = ax.plot(self.times / 1e3, mean, label=label, **style)

@@ -11,8 +11,10 @@ from ase.geometry import complete_cell, minkowski_reduce
 from numpy.typing import ArrayLike
 from scipy.spatial import cKDTree
 
-from ase_bec.analysis.statistics import Array, unit_vector
+from ase_bec.analysis.statistics import Array
 from ase_bec.analysis.trajectory import Integers, Trajectory
+from ase_bec.axes import axes_or_current
+from ase_bec.directions import unit_vector
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -102,10 +104,7 @@ class Hops:
         **style
             Passed to :meth:`matplotlib.axes.Axes.plot`.
         """
-        if ax is None:
-            from matplotlib import pyplot
-
-            ax = pyplot.gca()
+        ax = axes_or_current(ax)
         way = self.vectors @ unit_vector(direction)
         ax.plot(self.times / 1e3, way, **{"marker": "o", "linestyle": "none", **style})
         ax.axhline(0.0, color="0.7", linewidth=0.8, zorder=0)

@@ -12,6 +12,7 @@ from scipy import constants, fft
 from ase_bec.analysis.correlations import autocorrelation
 from ase_bec.analysis.statistics import Array
 from ase_bec.analysis.transport import S_PER_M, thermal_volume
+from ase_bec.axes import axes_or_current
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -60,10 +61,7 @@ class Spectrum:
         **style
             Passed to :meth:`matplotlib.axes.Axes.plot`.
         """
-        if ax is None:
-            from matplotlib import pyplot
-
-            ax = pyplot.gca()
+        ax = axes_or_current(ax)
         ax.plot(self.wavenumbers, self.absorption.mean(axis=1) / 1e3, label=label, **style)
         ax.set_xlabel("Wavenumber (cm⁻¹)")
         ax.set_ylabel("Absorption n·α (10³ cm⁻¹)")

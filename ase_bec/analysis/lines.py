@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from ase_bec.analysis.trajectory import Trajectory
+from ase_bec.axes import axes_or_current
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -47,10 +48,7 @@ def plot_lines(
     """
     if plane not in _PLANES:
         raise ValueError(f"`plane` must be one of {', '.join(_PLANES)}, got {plane!r}")
-    if ax is None:
-        from matplotlib import pyplot
-
-        ax = pyplot.gca()
+    ax = axes_or_current(ax)
     right, up = ("xyz".index(letter) for letter in plane)
     for corner in np.array(list(np.ndindex(2, 2, 2)), dtype=float):
         for axis in np.flatnonzero(corner == 0):

@@ -11,6 +11,7 @@ import numpy as np
 from ase_bec.analysis.correlations import square_displacement
 from ase_bec.analysis.statistics import Array, Estimate, block_slices, mean_rate
 from ase_bec.analysis.trajectory import Integers, Trajectory
+from ase_bec.axes import axes_or_current
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -58,10 +59,7 @@ class MeanSquareDisplacement:
         **style
             Passed to :meth:`matplotlib.axes.Axes.plot`.
         """
-        if ax is None:
-            from matplotlib import pyplot
-
-            ax = pyplot.gca()
+        ax = axes_or_current(ax)
         for element in self.values if elements is None else elements:
             if directions:
                 for axis, name in enumerate("xyz"):

@@ -8,6 +8,8 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from ase_bec.directions import unit_vector
+
 Array = NDArray[np.float64]
 
 
@@ -92,23 +94,6 @@ class Estimate:
         samples = self.samples @ weights
         error = samples.std(ddof=1) / np.sqrt(len(samples))
         return Value(float(self.values @ weights), float(error))
-
-
-def unit_vector(direction: ArrayLike) -> Array:
-    """Return the unit vector along a direction.
-
-    Raises
-    ------
-    ValueError
-        If `direction` is not three finite numbers, not all zero.
-    """
-    vector = np.asarray(direction, dtype=float)
-    if vector.shape != (3,) or not np.isfinite(vector).all() or not vector.any():
-        raise ValueError(
-            f"`direction` must be three finite numbers, not all zero, got {np.array(direction)}"
-        )
-    found: Array = vector / np.linalg.norm(vector)
-    return found
 
 
 def block_slices(frames: int, blocks: int, shortest: int = 2) -> list[slice]:

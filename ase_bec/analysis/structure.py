@@ -11,6 +11,7 @@ from ase.data import atomic_numbers, chemical_symbols
 
 from ase_bec.analysis.statistics import Array
 from ase_bec.analysis.trajectory import Integers, Trajectory
+from ase_bec.axes import axes_or_current
 from ase_bec.neighbours import neighbour_list
 
 if TYPE_CHECKING:
@@ -112,10 +113,7 @@ class RadialDistribution:
         **style
             Passed to :meth:`matplotlib.axes.Axes.plot`.
         """
-        if ax is None:
-            from matplotlib import pyplot
-
-            ax = pyplot.gca()
+        ax = axes_or_current(ax)
         order = list(self.densities)
         every = [p for p in self.values if order.index(p[0]) <= order.index(p[1])]
         for pair in every if pairs is None else pairs:
@@ -218,10 +216,7 @@ class Coordination:
         **style
             Passed to :meth:`matplotlib.axes.Axes.bar`.
         """
-        if ax is None:
-            from matplotlib import pyplot
-
-            ax = pyplot.gca()
+        ax = axes_or_current(ax)
         fractions = self.distribution()
         ax.bar(np.arange(len(fractions)), fractions, **style)
         ax.set_xlabel(f"{self.neighbour} within {self.cutoff:.2f} Å of {self.centre}")

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from ase_bec.axes import axes_or_current
 from ase_bec.workflows.migration import MigrationPath
 
 if TYPE_CHECKING:
@@ -176,7 +177,7 @@ class FieldPaths:
         """
         from matplotlib import colormaps
 
-        ax = _axes(ax)
+        ax = axes_or_current(ax)
         shades = colormaps["coolwarm"](np.linspace(0, 1, len(self.paths)))
         for strength, path, shade in zip(self.strengths, self.paths, shades, strict=True):
             colour = "black" if strength == 0 else shade
@@ -186,7 +187,7 @@ class FieldPaths:
 
     def plot_barriers(self, ax: Axes | None = None, **style: Any) -> Axes:
         """Draw barriers against the field, with first-order estimates as dashed lines."""
-        ax = _axes(ax)
+        ax = axes_or_current(ax)
         for name, barriers, backward in (
             ("forward", self.forward, False),
             ("backward", self.backward, True),
@@ -197,11 +198,3 @@ class FieldPaths:
         ax.set_xlabel("Field (V/Å)")
         ax.set_ylabel("Barrier (eV)")
         return ax
-
-
-def _axes(ax: Axes | None) -> Axes:
-    if ax is None:
-        from matplotlib import pyplot
-
-        return pyplot.gca()
-    return ax

@@ -11,6 +11,7 @@ from ase import Atoms
 from ase.calculators.calculator import Calculator
 from numpy.typing import ArrayLike, NDArray
 
+from ase_bec.directions import unit_vector
 from ase_bec.workflows.band_files import BandWriter, read_band, write_band
 from ase_bec.workflows.field_barriers import FieldPaths
 from ase_bec.workflows.ion import moving_ion
@@ -84,7 +85,7 @@ def field_paths(
         )
     if relax_ends not in _RELAXED_ENDS:
         raise ValueError(f"`relax_ends` must be one of {_RELAXED_ENDS}, got {relax_ends!r}")
-    unit = _unit(direction)
+    unit = unit_vector(direction)
     values = _strengths(strengths, both)
     workers = Workers(search.get("threads", 1), search.get("world"))
 
@@ -142,15 +143,6 @@ def _dipoles(
     dipoles, charges = zip(*workers.share(computed, len(zero.images)), strict=True)
     known = None if charges[0] is None else np.array(charges)
     return np.array(dipoles) - dipoles[0], known
-
-
-def _unit(direction: ArrayLike) -> Array:
-    vector = np.array(direction, dtype=float)
-    if vector.shape != (3,) or not np.isfinite(vector).all() or not vector.any():
-        raise ValueError(
-            f"`direction` must be three finite numbers, not all zero, got {direction!r}"
-        )
-    return np.asarray(vector / np.linalg.norm(vector))
 
 
 def _strengths(strengths: ArrayLike, both: bool) -> Array:

@@ -11,6 +11,7 @@ from ase.geometry import minkowski_reduce
 from numpy.typing import ArrayLike, NDArray
 
 from ase_bec.data.symmetry import operations
+from ase_bec.directions import unit_vector
 from ase_bec.lattice import shortest_vectors
 from ase_bec.workflows.sites import (
     completed_sites,
@@ -262,12 +263,7 @@ def _checked(
             f"`cutoff` must be less than half the shortest lattice vector, {shortest / 2:.2f} Å, "
             f"got {cutoff:g}; repeat the crystal to a larger supercell"
         )
-    if field is None:
-        return None
-    vector = np.array(field, dtype=float)
-    if vector.shape != (3,) or not np.isfinite(vector).all() or not vector.any():
-        raise ValueError(f"`field` must be three finite numbers, not all zero, got {field!r}")
-    return np.asarray(vector / np.linalg.norm(vector))
+    return None if field is None else unit_vector(field, "field")
 
 
 def _atomic_number(species: str) -> int:

@@ -10,6 +10,7 @@ import numpy as np
 from ase import Atoms
 from numpy.typing import NDArray
 
+from ase_bec.axes import axes_or_current
 from ase_bec.calculators.charges import as_charge_source
 from ase_bec.lattice import shortest_vectors
 from ase_bec.workflows.migration import MigrationPath
@@ -80,7 +81,7 @@ class IonProfile:
         **style
             Passed to :meth:`matplotlib.axes.Axes.plot`.
         """
-        ax = _axes(ax)
+        ax = axes_or_current(ax)
         axis = self.axes[0] if axis is None else axis
         for k in range(3):
             options = {"marker": _MARKERS[k], "color": f"C{k}", "label": f"F$_{_AXES[k]}$", **style}
@@ -105,7 +106,7 @@ class IonProfile:
         **style
             Passed to :meth:`matplotlib.axes.Axes.plot`.
         """
-        ax = _axes(ax)
+        ax = axes_or_current(ax)
         first, second = axes or sorted(self.axes[:2])
         symbols = [self.symbol, *sorted(set(self.neighbour_symbols))]
         tracks = [(self.symbol, self.positions)] + [
@@ -133,7 +134,7 @@ class IonProfile:
         """
         if self.charges is None:
             raise ValueError("`charges` must be given to `ion_profile` to be drawn, got None")
-        ax = _axes(ax)
+        ax = axes_or_current(ax)
         for k in range(3):
             options = {"marker": _MARKERS[k], "label": f"Z$_{{{2 * _AXES[k]}}}$", **style}
             ax.plot(self.coordinate, self.charges[:, k, k], **options)
@@ -229,11 +230,3 @@ def _followed(images: Sequence[Atoms], ion: int, count: int) -> tuple[list[int],
         shift = there[ion] + around[closest, k] - there[others[k]]  # a lattice vector
         tracks[:, place] = [image.positions[others[k]] + shift for image in images]
     return nearest, tracks
-
-
-def _axes(ax: Axes | None) -> Axes:
-    if ax is None:
-        from matplotlib import pyplot
-
-        return pyplot.gca()
-    return ax

@@ -12,6 +12,8 @@ from ase.calculators.singlepoint import SinglePointCalculator
 from numpy.typing import NDArray
 from scipy.interpolate import CubicHermiteSpline
 
+from ase_bec.axes import axes_or_current
+
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
@@ -91,10 +93,7 @@ class MigrationPath:
         **style
             Passed to :meth:`matplotlib.axes.Axes.plot`.
         """
-        if ax is None:
-            from matplotlib import pyplot
-
-            ax = pyplot.gca()
+        ax = axes_or_current(ax)
         s, energy = self.curve()
         (line,) = ax.plot(s, energy - self.energies[0], label=label, **style)
         ax.plot(self.coordinate, self.energies - self.energies[0], "o", color=line.get_color())
