@@ -31,8 +31,6 @@ __all__ = ["EquivariantTables", "equivariant_tables", "local_dipoles"]
 
 Array = NDArray[Any]
 
-_UNLIMITED = 1e6  # e·Å; as in the network's limits
-
 
 class EquivariantTables(NamedTuple):
     """Constants of the kernel that do not depend on the weights."""
@@ -231,7 +229,7 @@ def _network(t, parameters, s, along, moments, dipole, scratch):  # type: ignore
 def _bounded(dipole, limit, direction, effective):  # type: ignore[no-untyped-def]
     """Whether a dipole is beyond its limit; then bound it, and e·D' varies as effective·D."""
     size = np.sqrt(dipole[0] ** 2 + dipole[1] ** 2 + dipole[2] ** 2)
-    if not size > limit or limit >= _UNLIMITED:
+    if not size > limit:
         return False
     x = size / limit
     grown = np.tanh(x - 1)

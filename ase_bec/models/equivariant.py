@@ -100,7 +100,7 @@ class EquivariantNetwork(nn.Module):
 
     def numbers(self) -> Tensor:
         """Copy of all numbers in one vector: contraction, scales, limits, weights by element."""
-        scales = self.mean, self.deviation, self.size, self.limit
+        scales = self.mean, self.deviation, self.size, self._bounds()
         every = (self.contraction, *scales, *self.networks.parameters())
         return torch.cat([x.detach().flatten() for x in every])
 
@@ -118,7 +118,11 @@ class EquivariantNetwork(nn.Module):
             if len(index):
                 factors = factors.index_copy(0, index, network(scaled[index]))
         dipoles: Tensor = (factors / self.size[species])[:, None, :] @ vectors
-        return _bounded(dipoles[:, 0], self.limit[species])
+        return _bounded(dipoles[:, 0], self._bounds()[species])
+
+    def _bounds(self) -> Tensor:
+        """Limits by element, infinite where there is none."""
+        return self.limit.masked_fill(self.limit >= UNLIMITED, torch.inf)
 
     def set_scales(self, density: Tensor, species: Tensor) -> None:
         """Standardise the invariants and scale the vectors to unit size over given centres."""
@@ -163,7 +167,7 @@ class EquivariantNetwork(nn.Module):
 
 def _bounded(dipoles: Tensor, limit: Tensor) -> Tensor:
     """Dipoles (n, 3), those beyond their limits (n,) bounded."""
-    beyond = ((dipoles.detach().norm(dim=1) > limit) & (limit < UNLIMITED)).nonzero()[:, 0]
+    beyond = (dipoles.detach().norm(dim=1) > limit).nonzero()[:, 0]
     if not len(beyond):
         return dipoles
     chosen = dipoles[beyond]

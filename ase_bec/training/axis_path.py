@@ -55,8 +55,13 @@ class AxisPath:
         nb = neighbourhoods(system, species, system.vectors(), 0, system.n_atoms)
         return AxisGeometry(nb, system.centre, system.neighbour)
 
-    def start(self, geometries: Sequence[AxisGeometry]) -> None:
-        """Fit the scaling: symmetric about zero, since turning the structure changes the sign."""
+    def start(self, geometries: Sequence[AxisGeometry], trained: bool = False) -> None:
+        """Fit the scaling of a network that is not trained yet.
+
+        It is symmetric about zero, since turning the structure changes the sign.
+        """
+        if trained:
+            return
         old = self.network.scaling
         high = torch.zeros_like(old.high)
         with torch.no_grad():
@@ -66,6 +71,9 @@ class AxisPath:
                     index = g.species[:, None].expand_as(features)
                     high = high.scatter_reduce(0, index, features.to(high), "amax")
         self.network.scaling = MinMaxScaling(-high, high)
+
+    def finish(self, geometries: Sequence[AxisGeometry]) -> None:
+        """Do nothing: this network has no limits."""
 
     def directions(self, normals: Tensor) -> Tensor:
         """Directions of the field (frames, 3): one of the three axes each, by equal chance."""

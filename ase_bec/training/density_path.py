@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from ase_bec.descriptors.harmonics import harmonic_tables, harmonics
-from ase_bec.models.equivariant import EquivariantNetwork
+from ase_bec.models.equivariant import UNLIMITED, EquivariantNetwork
 from ase_bec.system import System
 
 __all__ = ["DensityGeometry", "DensityPath"]
@@ -103,14 +103,24 @@ class DensityPath:
         geometry = density_geometry(self.network.density, system, species)
         return geometry.to(parameter.device, parameter.dtype)
 
-    def start(self, geometries: Sequence[DensityGeometry]) -> None:
-        """Fit the scales of the network; its dipoles start at zero, so that Z does at q."""
+    def start(self, geometries: Sequence[DensityGeometry], trained: bool = False) -> None:
+        """Lift the limits. Fit the scales of a network that is not trained yet.
+
+        Its dipoles start at zero, so that Z does at q.
+        """
+        self.network.limit.fill_(UNLIMITED)
+        if trained:
+            return
         density = torch.cat([g.density for g in geometries])
         self.network.set_scales(density, torch.cat([g.species for g in geometries]))
         for network in self.network.networks:
             last = network[-1]  # type: ignore[index]
             torch.nn.init.zeros_(last.weight)
             torch.nn.init.zeros_(last.bias)
+
+    def finish(self, geometries: Sequence[DensityGeometry]) -> None:
+        """Set the limits of the dipoles from those of the training frames."""
+        self.network.set_limits((g.density, g.species) for g in geometries)
 
     def directions(self, normals: Tensor) -> Tensor:
         """Directions of the field (frames, 3), evenly over the sphere."""

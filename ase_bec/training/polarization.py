@@ -13,7 +13,7 @@ from torch import Tensor, nn
 
 from ase_bec.data import Frame
 from ase_bec.data.branches import smallest_dipole
-from ase_bec.models.equivariant import UNLIMITED, EquivariantNetwork
+from ase_bec.models.equivariant import EquivariantNetwork
 from ase_bec.models.polarization import PolarizationModel
 from ase_bec.models.species import species_of
 from ase_bec.system import System
@@ -29,7 +29,8 @@ class _Path(Protocol):
     """How a network is trained."""
 
     def prepare(self, system: System, species: Tensor) -> Any: ...
-    def start(self, geometries: Sequence[Any]) -> None: ...
+    def start(self, geometries: Sequence[Any], trained: bool = False) -> None: ...
+    def finish(self, geometries: Sequence[Any]) -> None: ...
     def directions(self, normals: Tensor) -> Tensor: ...
     def rows(
         self, geometries: Sequence[Any], directions: Tensor, create_graph: bool = True
@@ -135,18 +136,11 @@ class PolarizationTask:
     def start(self, samples: Sequence[PolarizationSample]) -> None:
         """Fit scales to the training samples."""
         self._atoms = sum(len(s) for s in samples) / len(samples)
-        network = self.model.network
-        if isinstance(network, EquivariantNetwork):
-            network.limit.fill_(UNLIMITED)
-        if not self.trained:
-            self._path.start([s.geometry for s in samples])
+        self._path.start([s.geometry for s in samples], self.trained)
 
     def finish(self, samples: Sequence[PolarizationSample]) -> None:
-        """Set the limits of an equivariant network's dipoles."""
-        network = self.model.network
-        if isinstance(network, EquivariantNetwork):
-            known = [s.geometry for s in samples if isinstance(s.geometry, DensityGeometry)]
-            network.set_limits((g.density, g.species) for g in known)
+        """Note how large the dipoles of the training samples are, where the network bounds them."""
+        self._path.finish([s.geometry for s in samples])
 
     def loss(self, samples: Sequence[PolarizationSample], normals: Tensor | None) -> Loss:
         """Loss of each sample, for directions given by chance; for all of space without it."""
