@@ -1,8 +1,9 @@
 """Numba kernel of the equivariant network: local dipoles, and the derivative of e·ΣD, in one pass.
 
-The formulas are those of :class:`ase_bec.models.EquivariantNetwork`, differentiated by hand. One
-centre at a time: its density, its network and the derivatives of both, so that the functions of its
-neighbours are made once.
+The formulas are those of :class:`ase_bec.models.EquivariantNetwork`, differentiated by hand: the
+density of a centre, its network and the derivatives of both in one go, so that the functions of its
+neighbours are made once. Centres of one element go through the network in blocks, so that its
+weights are read from memory once for each block.
 """
 
 from __future__ import annotations
@@ -25,11 +26,20 @@ from .kernels import (
     padded_width,
     scatter,
 )
+from .kernels_couplings import (
+    couplings_along,
+    power_spectrum,
+    power_spectrum_backward,
+    vectors_along,
+    vectors_backward,
+)
 from .kernels_perceptron import add_rows, dot_rows, mlp_backward, mlp_forward
 
 __all__ = ["EquivariantTables", "equivariant_tables", "local_dipoles"]
 
 Array = NDArray[Any]
+
+BLOCK = 8  # centres of one element that go through the network together
 
 
 class EquivariantTables(NamedTuple):
@@ -58,94 +68,6 @@ def equivariant_tables(
 
 
 @njit(cache=True, nogil=True, fastmath=fast)
-def _power_spectrum(degree, b, out):  # type: ignore[no-untyped-def]
-    """Σ_m b[m, q] b[m, p] for p >= q of every degree from one on."""
-    at, channels = 0, b.shape[1]
-    for l in range(1, degree + 1):  # noqa: E741
-        for q in range(channels):
-            row = out[at : at + channels - q]
-            row[:] = 0.0
-            for m in range(l * l, (l + 1) ** 2):
-                left, right = b[m, q], b[m, q:]
-                for p in range(row.size):
-                    row[p] += left * right[p]
-            at += row.size
-
-
-@njit(cache=True, nogil=True, fastmath=fast)
-def _power_spectrum_backward(degree, b, d_out, d_b):  # type: ignore[no-untyped-def]
-    """Add to the derivative by b."""
-    at, channels = 0, b.shape[1]
-    for l in range(1, degree + 1):  # noqa: E741
-        for q in range(channels):
-            row = d_out[at : at + channels - q]
-            for m in range(l * l, (l + 1) ** 2):
-                left, right, d_right = b[m, q], b[m, q:], d_b[m, q:]
-                total = left * 0
-                for p in range(row.size):
-                    total += row[p] * right[p]
-                    d_right[p] += row[p] * left
-                d_b[m, q] += total
-            at += row.size
-
-
-@njit(cache=True, nogil=True, fastmath=fast)
-def _vectors(degree, b, along, above, out):  # type: ignore[no-untyped-def]
-    """Vectors along e, out[(l, q, p)], and the upper channels coupled to e, above[lm, p]."""
-    above[:] = 0.0
-    at, table, channels = 0, 0, b.shape[1]
-    for l in range(degree):  # noqa: E741
-        low, n = l * l, 2 * l + 1
-        for upper in range((l + 1) ** 2, (l + 2) ** 2):
-            for m in range(low, low + n):
-                factor, source, target = along[table], b[upper], above[m]
-                table += 1
-                if factor != 0.0:
-                    for p in range(channels):
-                        target[p] += factor * source[p]
-        for q in range(channels):
-            row = out[at : at + channels]
-            row[:] = 0.0
-            for m in range(low, low + n):
-                left, right = b[m, q], above[m]
-                for p in range(channels):
-                    row[p] += left * right[p]
-            at += channels
-
-
-@njit(cache=True, nogil=True, fastmath=fast)
-def _vectors_backward(degree, b, factors, coupling, along, above, sums, dipole, d_b):  # type: ignore[no-untyped-def]
-    """dipole = Σ_c factors[c] V_c, and d_b += ∂(e·dipole)/∂b at fixed factors."""
-    at, table, channels = 0, 0, b.shape[1]
-    dipole[:] = 0.0
-    for l in range(degree):  # noqa: E741
-        low, n = l * l, 2 * l + 1
-        sums[:n] = 0.0  # Σ_q factors[q, p] b[lm, q]
-        for q in range(channels):
-            row = factors[at : at + channels]
-            for m in range(n):
-                left, right, target = b[low + m, q], above[low + m], sums[m]
-                total = left * 0
-                for p in range(channels):
-                    target[p] += left * row[p]
-                    total += row[p] * right[p]
-                d_b[low + m, q] += total
-            at += channels
-        for upper in range((l + 1) ** 2, (l + 2) ** 2):
-            for m in range(n):
-                source, other, d_other, factor = sums[m], b[upper], d_b[upper], along[table]
-                t = coupling[3 * table : 3 * table + 3]
-                table += 1
-                if t[0] != 0.0 or t[1] != 0.0 or t[2] != 0.0:
-                    total = factor * 0
-                    for p in range(channels):
-                        total += source[p] * other[p]
-                        d_other[p] += factor * source[p]
-                    for axis in range(3):
-                        dipole[axis] += t[axis] * total
-
-
-@njit(cache=True, nogil=True, fastmath=fast)
 def _unpacked(t, numbers, n_elements):  # type: ignore[no-untyped-def]
     """Contraction, mean, inverse deviation, inverse size, limit and weights, each by element."""
     n_in, n_out, n_weights = t.sizes[0], t.sizes[-1], 0
@@ -168,61 +90,72 @@ def _unpacked(t, numbers, n_elements):  # type: ignore[no-untyped-def]
 
 @njit(cache=True, nogil=True, fastmath=fast)
 def _scratch(t, like, inputs):  # type: ignore[no-untyped-def]
-    """Arrays of one centre's network: a, b, d_b, above, sums, x, d_x, slopes, factors, work."""
+    """Arrays of a block's network: a, b, d_b, above, sums, parts, x, d_x, …"""
     dtype, degree, channels = like.dtype, t.harmonics.degree, t.channels
     entries, layers, widest = (degree + 1) ** 2, t.sizes.size, t.sizes.max()
     return (
         np.empty((entries, inputs), dtype),
+        np.empty((BLOCK, entries, channels), dtype),
         np.empty((entries, channels), dtype),
-        np.empty((entries, channels), dtype),
-        np.empty((degree * degree, channels), dtype),
+        np.empty((BLOCK, degree * degree, channels), dtype),
         np.empty((2 * degree, channels), dtype),
-        np.empty((layers, widest), dtype),
-        np.empty((layers, widest), dtype),
-        np.empty((layers, widest), dtype),
+        np.empty((3, channels), dtype),
+        np.empty((layers, BLOCK, widest), dtype),
+        np.empty((layers, BLOCK, widest), dtype),
+        np.empty((layers, BLOCK, widest), dtype),
         np.empty(t.sizes[-1], dtype),
         np.empty((2, widest)),
     )
 
 
 @njit(cache=True, nogil=True, fastmath=fast)
-def _network(t, parameters, s, along, moments, dipole, scratch):  # type: ignore[no-untyped-def]
-    """Dipole (3,) from the moments [(e k), lm] of a centre of element s.
+def _network(t, parameters, s, along, n, moments, dipoles, scratch):  # type: ignore[no-untyped-def]
+    """Dipoles (n, 3) from the moments [(e k), lm] of n centres of element s.
 
     The moments become ∂(e·dipole)/∂moments.
     """
     contraction, mean, scale, inverse_size, _, weights = parameters
-    a, b, d_b, above, sums, x, d_x, slopes, factors, work = scratch
-    degree, inputs, last = t.harmonics.degree, moments.shape[0], t.sizes.size - 1
-    for f in range(inputs):
-        for m in range(a.shape[0]):
-            a[m, f] = moments[f, m]
-    for l in range(degree + 1):  # noqa: E741
-        for m in range(l * l, (l + 1) ** 2):
-            dot_rows(contraction[s, l], a[m], b[m])
-    x[0, :inputs] = a[0]
-    _power_spectrum(degree, b, x[0, inputs:])
-    for k in range(t.sizes[0]):
-        x[0, k] = (x[0, k] - mean[s, k]) * scale[s, k]
-    mlp_forward(t.sizes, weights[s], x, slopes, work)
-    _vectors(degree, b, along, above, d_x[last])
-    for k in range(t.sizes[last]):
-        factors[k] = x[last, k] * inverse_size[s, k]
-        d_x[last, k] *= inverse_size[s, k]
-    mlp_backward(t.sizes, weights[s], slopes, d_x)
-    for k in range(t.sizes[0]):
-        d_x[0, k] *= scale[s, k]
-    d_b[:] = 0.0
-    _vectors_backward(degree, b, factors, t.coupling, along, above, sums, dipole, d_b)
-    _power_spectrum_backward(degree, b, d_x[0, inputs:], d_b)
-    a[:] = 0.0
-    a[0] = d_x[0, :inputs]
-    for l in range(degree + 1):  # noqa: E741
-        for m in range(l * l, (l + 1) ** 2):
-            add_rows(d_b[m], contraction[s, l], a[m])
-    for f in range(inputs):
-        for m in range(a.shape[0]):
-            moments[f, m] = a[m, f]
+    a, b, d_b, above, sums, parts, x, d_x, slopes, factors, work = scratch
+    degree, inputs, last = t.harmonics.degree, moments.shape[1], t.sizes.size - 1
+    for c in range(n):
+        _transpose(moments[c], a)
+        for l in range(degree + 1):  # noqa: E741
+            low, size = l * l, 2 * l + 1
+            dot_rows(contraction[s, l], a[low:], size, b[c, low:])
+        features = x[0, c]
+        features[:inputs] = a[0]
+        power_spectrum(degree, b[c], features[inputs:])
+        for k in range(t.sizes[0]):
+            features[k] = (features[k] - mean[s, k]) * scale[s, k]
+        vectors_along(degree, b[c], along, above[c], d_x[last, c])
+        for k in range(t.sizes[last]):
+            d_x[last, c, k] *= inverse_size[s, k]
+    mlp_forward(t.sizes, weights[s], n, x, slopes, work)
+    mlp_backward(t.sizes, weights[s], n, slopes, d_x)
+    for c in range(n):
+        for k in range(t.sizes[last]):
+            factors[k] = x[last, c, k] * inverse_size[s, k]
+        slope = d_x[0, c]
+        for k in range(t.sizes[0]):
+            slope[k] *= scale[s, k]
+        d_b[:] = 0.0
+        vectors_backward(
+            degree, b[c], factors, t.coupling, along, above[c], sums, parts, dipoles[c], d_b
+        )
+        power_spectrum_backward(degree, b[c], slope[inputs:], d_b)
+        a[:] = 0.0
+        a[0] = slope[:inputs]
+        for l in range(degree + 1):  # noqa: E741
+            low, size = l * l, 2 * l + 1
+            add_rows(d_b[low:], contraction[s, l], size, a[low:])
+        _transpose(a, moments[c])
+
+
+@njit(cache=True, nogil=True, fastmath=fast)
+def _transpose(rows, out):  # type: ignore[no-untyped-def]
+    for i in range(rows.shape[0]):
+        for j in range(rows.shape[1]):
+            out[j, i] = rows[i, j]
 
 
 @njit(cache=True, nogil=True, fastmath=fast)
@@ -242,11 +175,63 @@ def _bounded(dipole, limit, direction, effective):  # type: ignore[no-untyped-de
 
 
 @njit(cache=True, nogil=True, fastmath=fast)
-def _couplings_along(coupling, direction, along):  # type: ignore[no-untyped-def]
-    """Coupling coefficients of the component along a direction."""
-    along[:] = 0.0
-    for k in range(coupling.size):
-        along[k // 3] += coupling[k] * direction[k % 3]
+def _neighbour_arrays(t, like, n_elements, width):  # type: ignore[no-untyped-def]
+    """Arrays of a block's neighbours: pair, start, geometry, weights, slopes, y, moments, …"""
+    dtype, n_radial, degree = like.dtype, t.gaussians.shape[0], t.harmonics.degree
+    entries = (degree + 1) ** 2
+    return (
+        np.empty((BLOCK, width), np.int64),
+        np.empty((BLOCK, n_elements + 1), np.int64),
+        np.zeros((BLOCK, 6, width)),
+        np.empty((BLOCK, n_radial, width), dtype),
+        np.empty((BLOCK, n_radial, width)),
+        np.empty((BLOCK, width, entries), dtype),
+        np.empty((BLOCK, n_elements, n_radial, entries), dtype),
+        np.empty((2, width)),
+        np.zeros((t.harmonics.up.size, width), dtype),
+        np.zeros((2 * degree + 2, width), dtype),
+        np.empty((3, entries), dtype),
+        np.empty((n_radial, width), dtype),
+        np.zeros((3, width)),
+        np.empty(width),
+    )
+
+
+@njit(cache=True, nogil=True, fastmath=fast)
+def _block(  # type: ignore[no-untyped-def]
+    t, parameters, s, block, vectors, species, first, along, direction, arrays, scratch, out
+):
+    """Dipoles and derivatives, ``out``, of a block of centres of element s."""
+    pair, start, geometry, weights, slopes, y, moments, exponent, q, power = arrays[:10]
+    turned, d_weights, torque, d_distance = arrays[10:]
+    (dipoles, d_vectors), limit = out, parameters[4][s]
+    flat = moments.reshape((BLOCK, -1, moments.shape[3]))
+    found, effective = np.empty((2, BLOCK, 3), vectors.dtype), np.empty(3, vectors.dtype)
+    size = np.empty(BLOCK, np.int64)
+    for c in range(block.size):
+        low, high = first[block[c]], first[block[c] + 1]
+        n = gather(vectors, species, low, high, t.cutoff, pair[c], start[c], geometry[c])
+        gaussian_channels(t.gaussians, geometry[c], n, exponent, weights[c], slopes[c])
+        harmonic_rows(t.harmonics, geometry[c], n, q, power, y[c])
+        moments_forward(weights[c], y[c], start[c], moments[c])
+        size[c] = n
+    _network(t, parameters, s, along, block.size, flat, found[0], scratch)
+    for c in range(block.size):
+        n = size[c]
+        if _bounded(found[0, c], limit, direction, effective):  # seldom
+            turned_along = np.empty_like(along)
+            couplings_along(t.coupling, effective, turned_along)
+            moments_forward(weights[c], y[c], start[c], moments[c])
+            _network(t, parameters, s, turned_along, 1, flat[c:], found[1], scratch)
+        dipoles[block[c]] = found[0, c]
+        moments_backward(
+            t.harmonics, moments[c], weights[c], y[c], start[c], turned, d_weights, torque
+        )
+        d_distance[:n] = 0.0
+        for k in range(d_weights.shape[0]):
+            for j in range(n):
+                d_distance[j] += d_weights[k, j] * slopes[c, k, j]
+        scatter(geometry[c], n, pair[c], d_distance, torque, d_vectors)
 
 
 @njit(cache=True, nogil=True, fastmath=fast)
@@ -260,36 +245,22 @@ def local_dipoles(  # type: ignore[no-untyped-def]
     layer after layer.
     ``direction``: e.
     """
-    dtype, n_radial, entries = vectors.dtype, t.gaussians.shape[0], (t.harmonics.degree + 1) ** 2
     inputs = t.sizes[0] - t.harmonics.degree * t.channels * (t.channels + 1) // 2
-    n_elements = inputs // n_radial
-    along, turned_along = np.empty((2, t.coupling.size // 3), dtype)
-    _couplings_along(t.coupling, direction, along)
-    effective, unbounded = np.empty(3, dtype), np.empty(3, dtype)
+    n_elements = inputs // t.gaussians.shape[0]
+    along = np.empty(t.coupling.size // 3, vectors.dtype)
+    couplings_along(t.coupling, direction, along)
     parameters, scratch = _unpacked(t, numbers, n_elements), _scratch(t, vectors, inputs)
-    width = padded_width(first, low, high)
-    pair, start = np.empty(width, np.int64), np.empty(n_elements + 1, np.int64)
-    geometry, exponent = np.zeros((6, width)), np.empty((2, width))
-    weights, slopes = np.empty((n_radial, width), dtype), np.empty((n_radial, width))
-    q = np.zeros((t.harmonics.up.size, width), dtype)
-    power = np.zeros((2 * t.harmonics.degree + 2, width), dtype)
-    y, turned = np.empty((width, entries), dtype), np.empty((3, entries), dtype)
-    d_weights, torque = np.empty((n_radial, width), dtype), np.zeros((3, width))
-    moments, d_distance = np.empty((n_elements, n_radial, entries), dtype), np.empty(width)
-    flat = moments.reshape((inputs, entries))
-    for i in range(low, high):
-        n = gather(vectors, species, first[i], first[i + 1], t.cutoff, pair, start, geometry)
-        gaussian_channels(t.gaussians, geometry, n, exponent, weights, slopes)
-        harmonic_rows(t.harmonics, geometry, n, q, power, y)
-        moments_forward(weights, y, start, moments)
-        _network(t, parameters, centres[i], along, flat, dipoles[i], scratch)
-        if _bounded(dipoles[i], parameters[4][centres[i]], direction, effective):  # seldom
-            _couplings_along(t.coupling, effective, turned_along)
-            moments_forward(weights, y, start, moments)
-            _network(t, parameters, centres[i], turned_along, flat, unbounded, scratch)
-        moments_backward(t.harmonics, moments, weights, y, start, turned, d_weights, torque)
-        d_distance[:n] = 0.0
-        for k in range(n_radial):
-            for j in range(n):
-                d_distance[j] += d_weights[k, j] * slopes[k, j]
-        scatter(geometry, n, pair, d_distance, torque, d_vectors)
+    arrays = _neighbour_arrays(t, vectors, n_elements, padded_width(first, low, high))
+    block, out = np.empty(BLOCK, np.int64), (dipoles, d_vectors)
+    for s in range(n_elements):
+        n = 0
+        for i in range(low, high):
+            if centres[i] == s:
+                block[n] = i
+                n += 1
+            if n == BLOCK or (n > 0 and i == high - 1):
+                _block(
+                    t, parameters, s, block[:n], vectors, species, first, along, direction,
+                    arrays, scratch, out,
+                )  # fmt: skip
+                n = 0
