@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from ase_bec.data import Frame
+from ase_bec.descriptors.scaling import MinMaxScaling
 from ase_bec.descriptors.symmetry import SymmetryFunctions, angular_from_moments
 from ase_bec.models.energy import NeuralNetworkPotential
 from ase_bec.models.species import species_of
@@ -18,6 +19,7 @@ from ase_bec.system import System
 
 from .density_path import DensityGeometry, density_geometry
 from .polarization import checked_weights
+from .principal import along_principal_axes, as_linear
 from .task import Errors, Loss, rmse, tally
 
 __all__ = ["PotentialSample", "PotentialTask"]
@@ -147,28 +149,21 @@ class PotentialTask:
         )
 
     def start(self, samples: Sequence[PotentialSample]) -> None:
-        """Fit offsets and scaling to the training samples; standardise the first layers."""
-        if self.trained:
-            return
+        """Fit offsets and scaling to the training samples; turn first layers to principal axes."""
         model = self.model
         species = torch.cat([s.radial.species for s in samples])
         with torch.no_grad():
-            if self.weights["energy"]:
-                model.offsets.copy_(energy_offsets(samples, len(model.elements)))
             features = torch.cat([self._features(s, _leaves([s])) for s in samples])
-            for element, network in enumerate(model.networks.networks):
-                chosen = features[species == element]
-                if not len(chosen):
-                    continue
-                model.scaling.low[element] = chosen.amin(dim=0)
-                model.scaling.high[element] = chosen.amax(dim=0)
-                scaled = model.scaling(chosen, species[species == element])
-                first = network[0]  # type: ignore[index]
-                first.weight /= scaled.std(dim=0, correction=0).clamp_min(1e-3)
-                first.bias.copy_(-(first.weight @ scaled.mean(dim=0)))
+            if not self.trained:
+                if self.weights["energy"]:
+                    model.offsets.copy_(energy_offsets(samples, len(model.elements)))
+                _fit_range(model.scaling, features, species)
+            scaled = model.scaling(features, species)
+            along_principal_axes(model.networks.networks, scaled, species, self.trained)
 
     def finish(self, samples: Sequence[PotentialSample]) -> None:
-        """Do nothing: the scaling knows the range of the training samples from the start."""
+        """Make plain layers again."""
+        as_linear(self.model.networks.networks)
 
     def loss(self, samples: Sequence[PotentialSample], normals: Tensor | None) -> Loss:
         """Loss of each sample; nothing is left to chance."""
@@ -228,6 +223,14 @@ class PotentialTask:
                     stress = (strain + strain.T) / (2 * sample.volume)
                     wrong["stress"].append(stress - sample.stress)
         return wrong
+
+
+def _fit_range(scaling: MinMaxScaling, features: Tensor, species: Tensor) -> None:
+    """Smallest and largest value of each feature, of the elements that there are."""
+    for element in torch.unique(species).tolist():
+        chosen = features[species == element]
+        scaling.low[element] = chosen.amin(dim=0)
+        scaling.high[element] = chosen.amax(dim=0)
 
 
 def _leaves(samples: Sequence[PotentialSample]) -> tuple[Tensor, Tensor, Tensor]:

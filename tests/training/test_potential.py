@@ -160,7 +160,7 @@ def test_offsets_of_one_composition_are_the_smallest_ones() -> None:
     np.testing.assert_allclose(offsets, -77 / 19 * np.array([3, 1, 3]), atol=1e-9)
 
 
-def test_start_puts_features_in_range_and_standardises_the_first_layers() -> None:
+def test_start_puts_features_in_range_and_turns_the_first_layers() -> None:
     task, samples = task_and_samples()
     task.start(samples)
     model = task.model.eval()
@@ -180,7 +180,20 @@ def test_start_puts_features_in_range_and_standardises_the_first_layers() -> Non
         chosen = scaled[torch.cat(species) == element]
         assert chosen.amax() == pytest.approx(1, abs=1e-12)
         assert chosen.amin() == pytest.approx(-1, abs=1e-12)
-        assert network[0](chosen).mean(dim=0).abs().max() < 1e-10
+        mean = network[0](chosen).mean(dim=0) - network[0].bias
+        assert mean.abs().max() < 1e-10
+
+
+def test_the_end_leaves_plain_layers_that_give_the_same() -> None:
+    task, samples = task_and_samples()
+    before = {name: rmse(t) for name, t in task.errors(samples).items()}
+    task.start(samples)
+    turned = {name: rmse(t) for name, t in task.errors(samples).items()}
+    assert turned != pytest.approx(before, rel=1e-3)
+    assert type(task.model.networks.networks[0][0]) is not torch.nn.Linear
+    task.finish(samples)
+    assert {name: rmse(t) for name, t in task.errors(samples).items()} == pytest.approx(turned)
+    assert all(type(n[0]) is torch.nn.Linear for n in task.model.networks.networks)
 
 
 def test_weightless_energies_leave_the_offsets() -> None:
