@@ -220,7 +220,8 @@ def moments_forward(weights: Array, y: Array, start: Array, moments: Array) -> N
     for e in range(start.size - 1):
         for c in range(weights.shape[0]):
             row, w = moments[e, c], weights[c]
-            row[:] = 0.0
+            for k in range(row.size):
+                row[k] = 0.0
             j = start[e]
             while j + 4 <= start[e + 1]:
                 w0, w1, w2, w3 = w[j], w[j + 1], w[j + 2], w[j + 3]

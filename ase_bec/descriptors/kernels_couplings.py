@@ -25,7 +25,8 @@ def power_spectrum(degree, b, out):  # type: ignore[no-untyped-def]
     for l in range(1, degree + 1):  # noqa: E741
         for q in range(channels):
             row = out[at : at + channels - q]
-            row[:] = 0.0
+            for p in range(row.size):
+                row[p] = 0.0
             for m in range(l * l, (l + 1) ** 2):
                 left, right = b[m, q], b[m, q:]
                 for p in range(row.size):
@@ -66,7 +67,8 @@ def vectors_along(degree, b, along, above, out):  # type: ignore[no-untyped-def]
                         target[p] += factor * source[p]
         for q in range(channels):
             row = out[at : at + channels]
-            row[:] = 0.0
+            for p in range(channels):
+                row[p] = 0.0
             for m in range(low, low + n):
                 left, right = b[m, q], above[m]
                 for p in range(channels):
@@ -83,7 +85,8 @@ def vectors_backward(degree, b, factors, coupling, along, above, sums, parts, di
         low, n = l * l, 2 * l + 1
         for m in range(n):
             left, right, d_left, target = b[low + m], above[low + m], d_b[low + m], sums[m]
-            target[:] = 0.0  # Σ_q factors[q, p] b[lm, q]
+            for p in range(channels):
+                target[p] = 0.0  # Σ_q factors[q, p] b[lm, q]
             for q in range(channels):
                 row = factors[at + q * channels : at + (q + 1) * channels]
                 total = left[q] * 0

@@ -116,6 +116,7 @@ def mlp_backward(sizes, weights, n, slopes, d_x):  # type: ignore[no-untyped-def
             if k + 2 < sizes.size:
                 for i in range(n_out):
                     d_x[k + 1, s, i] *= slopes[k + 1, s, i]
-            d_x[k, s, :n_in] = 0.0
+            for i in range(n_in):
+                d_x[k, s, i] = 0.0
         matrix = weights[offset : offset + n_in * n_out].reshape((n_out, n_in))
         add_rows(d_x[k + 1], matrix, n, d_x[k])

@@ -138,7 +138,8 @@ def _g5_backward(t, a, d_out, values, d_spread, d_a, d_own):  # type: ignore[no-
         for f in range(n_g5):
             values[t.channel[f], t.power[f]] += d_out[pair * n_g5 + f]
         for c in range(n_channels):
-            d_spread[:] = 0.0
+            for k in range(d_spread.size):
+                d_spread[k] = 0.0
             for p in range(n_powers):
                 d, row = values[c, p], t.spread[p]
                 for k in range(t.extent[p]):

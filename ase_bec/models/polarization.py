@@ -34,18 +34,22 @@ _NETWORKS: dict[str, type[EquivariantNetwork] | type[VAFNetwork]] = {
 class _Kept(NamedTuple):
     """Network dipole, and its derivative along one direction, of a structure."""
 
-    atoms: Atoms
+    positions: Array
+    elements: NDArray[Any]  # atomic numbers
+    cell: Array
+    pbc: NDArray[np.bool_]
     numbers: Tensor  # all of the network
     direction: Array
+    charges: Array  # (natoms,), formal
     dipole: Array  # (3,)
     derivative: Array  # (natoms, 3)
 
     def serves(self, atoms: Atoms, network: Network) -> bool:
         return (
-            np.array_equal(self.atoms.positions, atoms.positions)
-            and np.array_equal(self.atoms.numbers, atoms.numbers)
-            and np.array_equal(self.atoms.cell.array, atoms.cell.array)
-            and np.array_equal(self.atoms.pbc, atoms.pbc)
+            np.array_equal(self.positions, atoms.positions)
+            and np.array_equal(self.elements, atoms.numbers)
+            and np.array_equal(self.cell, atoms.cell.array)
+            and np.array_equal(self.pbc, atoms.pbc)
             and _same(self.numbers, network.numbers())
         )
 
@@ -155,14 +159,16 @@ class PolarizationModel(nn.Module):
 
     def check(self, atoms: Atoms, field: Array) -> None:
         """Raise ValueError if the model doesn't know an element of the atoms."""
-        species_of(torch.as_tensor(atoms.numbers), self.elements)
+        kept = self._kept
+        if kept is None or not np.array_equal(kept.elements, atoms.numbers):
+            species_of(torch.as_tensor(atoms.numbers), self.elements)
 
     def dipole(self, atoms: Atoms) -> Array:
         """D in e·Å, (3,), of the positions as they are (never wrapped)."""
         kept = self._kept
         if kept is None or not kept.serves(atoms, self.network):
             kept = self._evaluate(atoms, np.array([0.0, 0.0, 1.0]))
-        dipole: Array = kept.dipole + self._formal(atoms) @ atoms.positions
+        dipole: Array = kept.dipole + kept.charges @ atoms.positions
         return dipole
 
     def field_forces(self, atoms: Atoms, field: Array) -> Array:
@@ -173,20 +179,13 @@ class PolarizationModel(nn.Module):
         kept = self._kept
         if kept is None or np.any(kept.direction != field) or not kept.serves(atoms, self.network):
             kept = self._evaluate(atoms, field)
-        forces: Array = kept.derivative + self._formal(atoms)[:, None] * field
+        forces: Array = kept.derivative + kept.charges[:, None] * field
         return forces
 
     def born_charges(self, atoms: Atoms) -> Array:
         """Z[a, i, j] in e, (natoms, 3, 3), [field, displacement]: three backward passes."""
         rows = [self.field_forces(atoms, direction) for direction in np.eye(3)]
         return np.stack(rows, axis=1)
-
-    def _formal(self, atoms: Atoms) -> Array:
-        # In double precision whatever that of the network (`charges`, a buffer, follows it).
-        charges = [(self.formal_charges or {}).get(symbol, 0.0) for symbol in self.elements]
-        species = species_of(torch.as_tensor(atoms.numbers), self.elements).numpy()
-        found: Array = np.array(charges)[species]
-        return found
 
     def _list_for(self, dtype: torch.dtype, device: torch.device) -> NeighbourList:
         found = self._neighbours
@@ -214,10 +213,16 @@ class PolarizationModel(nn.Module):
         dipoles = torch.cat(locals_)
         self._warn(dipoles, species)
         derivative = on_atoms(system, torch.cat(slopes))
+        # In double precision whatever that of the network (`charges`, a buffer, follows it).
+        charges = np.array([(self.formal_charges or {}).get(x, 0.0) for x in self.elements])
         kept = self._kept = _Kept(
-            atoms.copy(),
+            atoms.positions.copy(),
+            atoms.numbers.copy(),
+            atoms.cell.array.copy(),
+            atoms.pbc.copy(),
             numbers,
             direction,
+            charges[species.cpu().numpy()],
             dipoles.sum(dim=0).double().cpu().numpy(),
             derivative.double().cpu().numpy(),
         )
@@ -227,7 +232,7 @@ class PolarizationModel(nn.Module):
         """Say once that a network is asked for what it was not made for."""
         if self._warned or not isinstance(self.network, EquivariantNetwork):
             return
-        beyond = int((dipoles.norm(dim=1) > self.network.limit[species]).sum())
+        beyond = int((dipoles.square().sum(dim=1) > self.network.limit[species].square()).sum())
         if beyond:
             self._warned = True
             warnings.warn(
