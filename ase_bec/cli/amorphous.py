@@ -50,19 +50,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     structure.add_argument(
         "--density", type=float, metavar="G/CM3", help="g/cm³ (default: that of the file)"
     )
-    structure.add_argument("--format", metavar="NAME", help="ASE's name of the file's format")
-    structure.add_argument(
-        "--species",
-        type=inputs.species,
-        metavar="Li,P,O",
-        help="elements of the atom types 1, 2, … of a LAMMPS data file",
-    )
-    model = parser.add_argument_group("potential")
-    model.add_argument("--nnp", required=True, metavar="FILE", help="model, or a bundled name")
-    model.add_argument("--device", help="cpu or cuda (default: cpu)")
-    model.add_argument(
-        "--dtype", choices=("float64", "float32"), default="float64", help="(default: %(default)s)"
-    )
+    field.add_formats(structure)
+    field.add_potential(parser)
     _add_schedule(parser)
     output = parser.add_argument_group("output")
     output.add_argument(

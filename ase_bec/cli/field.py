@@ -20,20 +20,8 @@ Factory = Callable[[], "Calculator"]
 
 def add_arguments(parser: argparse.ArgumentParser, energies: tuple[str, ...]) -> None:
     """Add the options of structure files, potential and field."""
-    files = parser.add_argument_group("structure files")
-    files.add_argument("--format", metavar="NAME", help="ASE's name of the format")
-    files.add_argument(
-        "--species",
-        type=inputs.species,
-        metavar="Li,P,O",
-        help="elements of the atom types 1, 2, … of a LAMMPS data file",
-    )
-    model = parser.add_argument_group("potential")
-    model.add_argument("--nnp", required=True, metavar="FILE", help="model, or a bundled name")
-    model.add_argument("--device", help="cpu or cuda (default: cpu)")
-    model.add_argument(
-        "--dtype", choices=("float64", "float32"), default="float64", help="(default: %(default)s)"
-    )
+    add_formats(parser.add_argument_group("structure files"))
+    add_potential(parser)
     field = parser.add_argument_group("field")
     field.add_argument(
         "--field",
@@ -67,6 +55,27 @@ def add_arguments(parser: argparse.ArgumentParser, energies: tuple[str, ...]) ->
         type=Path,
         metavar="FILE",
         help="structure where the polarization is taken as zero and the work begins",
+    )
+
+
+def add_formats(files: argparse._ArgumentGroup) -> None:
+    """Add the options that say how to read structure files."""
+    files.add_argument("--format", metavar="NAME", help="ASE's name of the format")
+    files.add_argument(
+        "--species",
+        type=inputs.species,
+        metavar="Li,P,O",
+        help="elements of the atom types 1, 2, … of a LAMMPS data file",
+    )
+
+
+def add_potential(parser: argparse.ArgumentParser) -> None:
+    """Add the options of the potential."""
+    model = parser.add_argument_group("potential")
+    model.add_argument("--nnp", required=True, metavar="FILE", help="model, or a bundled name")
+    model.add_argument("--device", help="cpu or cuda (default: cpu)")
+    model.add_argument(
+        "--dtype", choices=("float64", "float32"), default="float64", help="(default: %(default)s)"
     )
 
 
