@@ -24,7 +24,8 @@ class ChargeSource(Protocol):
 
     ``has_dipole`` says that Z is the exact gradient of `dipole` and that Σ_a Z_a does not depend
     on the positions (which is so for every D that a translation of all atoms changes by the net
-    charge times the translation).
+    charge times the translation). A source with a dipole may also have a method ``field_response``
+    with the arguments of `field_forces`, which gives forces and dipole at once.
     """
 
     has_dipole: bool

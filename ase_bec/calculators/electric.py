@@ -134,7 +134,12 @@ class ElectricTerm:
         if not self.field.any():
             zero = None if self.energy == "none" else 0.0
             return Contribution(np.zeros((len(atoms), 3)), zero)
-        raw = self._raw_forces(atoms)
+        respond = getattr(self.source, "field_response", None)
+        if respond is not None and energy and self.energy == "potential":
+            raw, dipole = respond(atoms, self.field)
+            self._check_forces(raw, atoms)
+        else:
+            raw, dipole = self._raw_forces(atoms), None
         forces = self._balanced(raw, atoms)
         scale = float(np.abs(raw).max(initial=0.0))
         if np.abs(forces).max(initial=0.0) <= 1e-12 * scale:
@@ -143,7 +148,8 @@ class ElectricTerm:
                 f"`field` must act on the charges, got no force on any atom from {self.field} V/Å "
                 f"({'zero charges' if scale == 0 else 'all of it is net force'}); {remedy}"
             )
-        return Contribution(forces, self._energy(atoms, raw.sum(axis=0)) if energy else None)
+        net = raw.sum(axis=0)
+        return Contribution(forces, self._energy(atoms, net, dipole) if energy else None)
 
     def forces(self, atoms: Atoms) -> Array:
         """Give the forces of the field in eV/Å, (natoms, 3)."""
@@ -175,12 +181,14 @@ class ElectricTerm:
         polarization: Array = dipole / atoms.get_volume()
         return polarization
 
-    def _energy(self, atoms: Atoms, net: Array) -> float | None:
+    def _energy(self, atoms: Atoms, net: Array, dipole: Array | None) -> float | None:
         if self.energy == "none":
             return None
         if self.energy == "work" and self.reference is not None:
             return -straight_line_work(self.forces, self.reference, atoms, self.work_tolerance)
-        energy = -float(self.field @ (self.source.dipole(atoms) - self._reference_dipole))
+        if dipole is None:
+            dipole = self.source.dipole(atoms)
+        energy = -float(self.field @ (dipole - self._reference_dipole))
         if self.net_force == "remove":
             energy += float(net @ self._centre_displacement(atoms))
         return energy
@@ -194,12 +202,15 @@ class ElectricTerm:
             for axis in np.flatnonzero(self.field):
                 along = np.where(np.arange(3) == axis, self.field, 0.0)
                 forces[:, axis] = self.source.field_forces(atoms, along)[:, axis]
+        self._check_forces(forces, atoms)
+        return forces
+
+    def _check_forces(self, forces: Array, atoms: Atoms) -> None:
         if forces.shape != (len(atoms), 3) or not np.isfinite(forces).all():
             raise ValueError(
                 f"`charges` must give finite forces of shape ({len(atoms)}, 3), got shape "
                 f"{forces.shape} or values that are not finite from {type(self.source).__name__}"
             )
-        return forces
 
     def _balanced(self, raw: Array, atoms: Atoms) -> Array:
         """Apply the net-force rule."""

@@ -101,8 +101,10 @@ class EquivariantNetwork(nn.Module):
     def numbers(self) -> Tensor:
         """Copy of all numbers in one vector: contraction, scales, limits, weights by element."""
         scales = self.mean, self.deviation, self.size, self._bounds()
-        every = (self.contraction, *scales, *self.networks.parameters())
-        return torch.cat([x.detach().flatten() for x in every])
+        with torch.no_grad():
+            return torch.cat(
+                [x.flatten() for x in (self.contraction, *scales, *self.networks.parameters())]
+            )
 
     def forward(self, nb: Neighbourhoods) -> Tensor:
         """Local dipoles (n, 3) in e·Å of n centres."""

@@ -53,6 +53,11 @@ class _Kept(NamedTuple):
             and _same(self.numbers, network.numbers())
         )
 
+    def full_dipole(self, atoms: Atoms) -> Array:
+        """That of network and formal charges, for the positions that this serves."""
+        dipole: Array = self.dipole + self.charges @ atoms.positions
+        return dipole
+
 
 class PolarizationModel(nn.Module):
     r"""Dipole and Born effective charges of a structure.
@@ -168,11 +173,14 @@ class PolarizationModel(nn.Module):
         kept = self._kept
         if kept is None or not kept.serves(atoms, self.network):
             kept = self._evaluate(atoms, np.array([0.0, 0.0, 1.0]))
-        dipole: Array = kept.dipole + kept.charges @ atoms.positions
-        return dipole
+        return kept.full_dipole(atoms)
 
     def field_forces(self, atoms: Atoms, field: Array) -> Array:
         """Σ_i E_i Z[a, i, j] in eV/Å, (natoms, 3), for a field in V/Å: one backward pass."""
+        return self.field_response(atoms, field)[0]
+
+    def field_response(self, atoms: Atoms, field: Array) -> tuple[Array, Array]:
+        """What `field_forces` and `dipole` give, at once."""
         field = np.array(field, dtype=float)
         if field.shape != (3,) or not np.isfinite(field).all():
             raise ValueError(f"`field` must be three finite numbers in V/Å, got {field.tolist()}")
@@ -180,7 +188,7 @@ class PolarizationModel(nn.Module):
         if kept is None or np.any(kept.direction != field) or not kept.serves(atoms, self.network):
             kept = self._evaluate(atoms, field)
         forces: Array = kept.derivative + kept.charges[:, None] * field
-        return forces
+        return forces, kept.full_dipole(atoms)
 
     def born_charges(self, atoms: Atoms) -> Array:
         """Z[a, i, j] in e, (natoms, 3, 3), [field, displacement]: three backward passes."""
@@ -232,7 +240,8 @@ class PolarizationModel(nn.Module):
         """Say once that a network is asked for what it was not made for."""
         if self._warned or not isinstance(self.network, EquivariantNetwork):
             return
-        beyond = int((dipoles.square().sum(dim=1) > self.network.limit[species].square()).sum())
+        size = np.linalg.norm(dipoles.cpu().numpy(), axis=1)
+        beyond = int((size > self.network.limit.cpu().numpy()[species.cpu().numpy()]).sum())
         if beyond:
             self._warned = True
             warnings.warn(

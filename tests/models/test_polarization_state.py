@@ -136,6 +136,17 @@ def test_field_forces_and_dipole_of_a_structure_cost_one_evaluation(monkeypatch)
     assert len(calls) == 2
 
 
+def test_the_response_is_forces_and_dipole_at_once(monkeypatch) -> None:
+    model, atoms = polarization_model(), skewed()
+    forces, dipole = polarization_model().field_response(atoms, FIELD)
+    check_equal([forces, dipole], answers(model, atoms)[:2])
+    calc, asked = FieldCalculator(NoForces(), model, field=FIELD), []
+    monkeypatch.setattr(PolarizationModel, "dipole", lambda *given: asked.append(given))
+    expected = -FIELD @ dipole + forces.sum(axis=0) @ atoms.get_center_of_mass()
+    assert calc.get_potential_energy(atoms) == pytest.approx(expected, abs=1e-12)
+    assert not asked  # nothing is compared twice in a step
+
+
 def test_what_is_given_away_is_not_what_is_kept() -> None:
     model, direction = polarization_model(), FIELD.copy()
     forces, dipole = model.field_forces(skewed(), direction), model.dipole(skewed())
