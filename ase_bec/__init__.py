@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from .data import read_dataset, write_dataset
     from .models import (
         EquivariantNetwork,
+        MessagePassingNetwork,
         NeuralNetworkPotential,
         PolarizationModel,
         VAFNetwork,
@@ -30,6 +31,7 @@ __version__ = "0.1.0"
 __all__ = [
     "EquivariantNetwork",
     "FieldCalculator",
+    "MessagePassingNetwork",
     "NNPCalculator",
     "NeuralNetworkPotential",
     "PolarizationModel",

@@ -9,7 +9,7 @@ import torch
 from ase import Atoms
 from descriptor_examples import seen_by, skewed
 
-from ase_bec import EquivariantNetwork, PolarizationModel, VAFNetwork
+from ase_bec import EquivariantNetwork, MessagePassingNetwork, PolarizationModel, VAFNetwork
 from ase_bec.models.polarization import Network
 
 ELEMENTS = ("Li", "P", "O")
@@ -37,6 +37,25 @@ def equivariant(
     return network.eval()
 
 
+def message_passing(
+    seed: int = 0, elements: tuple[str, ...] = ELEMENTS, **options: Any
+) -> MessagePassingNetwork:
+    """Message-passing network with the scales of the equivariant one, and as many channels."""
+    settings = {"cutoff": 4.2, "radial": 5, "channels": 3, "hidden": (8,), "messages": 2, **options}
+    with torch.random.fork_rng():
+        torch.manual_seed(seed)
+        network = MessagePassingNetwork(len(elements), **settings)
+    atoms = skewed()
+    atoms.symbols = [elements[ELEMENTS.index(s) % len(elements)] for s in atoms.symbols]
+    atoms = atoms * (2, 2, 1)
+    atoms.rattle(0.2, seed=4)
+    _, nb = seen_by(atoms, list(elements), network.cutoff)
+    with torch.no_grad():
+        network.messages.set_scales(network.density(nb), nb.species)
+        network.dipoles.set_scales(torch.cat(network.densities(nb), dim=1), nb.species)
+    return network.eval()
+
+
 def vaf(seed: int = 0, elements: tuple[str, ...] = ELEMENTS, **options: Any) -> VAFNetwork:
     """The paper's network, with some functions that are summed explicitly."""
     settings = {"cutoff": 4.2, "v1": V1, "v2": V2, "hidden": (8, 5), **options}
@@ -49,7 +68,7 @@ def vaf(seed: int = 0, elements: tuple[str, ...] = ELEMENTS, **options: Any) -> 
     return network.eval()
 
 
-NETWORKS = {"equivariant": equivariant, "vaf": vaf}
+NETWORKS = {"equivariant": equivariant, "message-passing": message_passing, "vaf": vaf}
 
 
 def polarization_model(

@@ -8,7 +8,13 @@ from ase.build import bulk
 from numpy.typing import NDArray
 
 from ase_bec.data import Frame
-from ase_bec.models import EquivariantNetwork, PolarizationModel, VAFNetwork
+from ase_bec.models import (
+    EquivariantNetwork,
+    MessagePassingNetwork,
+    PolarizationModel,
+    VAFNetwork,
+)
+from ase_bec.models.polarization import Network
 from ase_bec.neighbours import neighbour_list
 from ase_bec.training.polarization import PolarizationTask
 
@@ -58,10 +64,12 @@ def crystals(n: int, seed: int = 0) -> list[Frame]:
     return frames
 
 
-def network(kind: str) -> EquivariantNetwork | VAFNetwork:
-    """A tiny network of either kind."""
+def network(kind: str) -> Network:
+    """A tiny network of each kind."""
     if kind == "equivariant":
         return EquivariantNetwork(2, CUTOFF, radial=6, degree=2, channels=3, hidden=(12,))
+    if kind == "message-passing":
+        return MessagePassingNetwork(2, CUTOFF, 6, 2, channels=3, hidden=(12,), messages=2)
     v1 = [(1.0, r) for r in (1.5, 2.0, 2.5, 3.0, 3.5)]
     return VAFNetwork(2, CUTOFF, v1, [(0.2, 1.0, 0.0, 0.0), (0.2, 2.0, 1.0, 0.0)], hidden=(8,))
 

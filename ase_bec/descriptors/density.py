@@ -10,7 +10,7 @@ from torch import Tensor
 
 from .compiled import CompiledDescriptor, can_compile, compiled_features
 from .local import LocalDescriptor
-from .moments import make_shell, moments
+from .moments import Shell, make_shell, moments
 from .neighbourhoods import Neighbourhoods
 
 __all__ = ["NeighbourDensity"]
@@ -78,9 +78,13 @@ class NeighbourDensity(LocalDescriptor):
         if can_compile(nb.vectors, self.training):
             return compiled_features(nb, self._kernels)
         shell = make_shell(nb, self.n_elements, self.cutoff)
-        table = torch.as_tensor(self.gaussians, dtype=nb.vectors.dtype, device=nb.vectors.device)
+        return moments(shell, self.radial_functions(shell), self.degree)
+
+    def radial_functions(self, shell: Shell) -> Tensor:
+        """Gaussians times f_c of padded neighbours, (n, K, radial)."""
+        table = torch.as_tensor(self.gaussians).to(shell.distance)
         gauss = torch.exp(-table[:, 0] * (shell.distance[..., None] - table[:, 1]) ** 2)
-        return moments(shell, gauss * shell.cutoff[..., None], self.degree)
+        return gauss * shell.cutoff[..., None]
 
     @cached_property
     def _kernels(self) -> CompiledDescriptor:

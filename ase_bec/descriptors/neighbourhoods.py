@@ -25,12 +25,15 @@ class Neighbourhoods(NamedTuple):
         r_j - r_i from centre to neighbour in Å; those beyond the cutoff are ignored.
     first : Tensor, (n + 1,) int64
         Pairs of centre i are ``first[i]:first[i + 1]``.
+    neighbour : Tensor, (e,) int64, optional
+        Atom of the structure that each pair's neighbour is.
     """
 
     species: Tensor
     neighbour_species: Tensor
     vectors: Tensor
     first: Tensor
+    neighbour: Tensor | None = None
 
 
 def neighbourhoods(
@@ -51,8 +54,9 @@ def neighbourhoods(
     """
     first = system.first[start : stop + 1]
     pairs = slice(int(first[0]), int(first[-1]))
+    neighbour = system.neighbour[pairs]
     return Neighbourhoods(
-        species[start:stop], species[system.neighbour[pairs]], vectors, first - first[0]
+        species[start:stop], species[neighbour], vectors, first - first[0], neighbour
     )
 
 

@@ -3,6 +3,7 @@
 from .energy import NeuralNetworkPotential
 from .equivariant import EquivariantNetwork
 from .files import bundled, load
+from .messages import MessagePassingNetwork
 from .polarization import PolarizationModel
 from .released import (
     ReleasedBornCharges,
@@ -14,6 +15,7 @@ from .vaf import VAFNetwork
 
 __all__ = [
     "EquivariantNetwork",
+    "MessagePassingNetwork",
     "NeuralNetworkPotential",
     "PolarizationModel",
     "ReleasedBornCharges",

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from functools import lru_cache
+from itertools import pairwise
 
 import torch
 from torch import Tensor, nn
@@ -11,14 +12,14 @@ from torch import Tensor, nn
 from ..descriptors.density import NeighbourDensity
 from ..descriptors.harmonics import harmonics
 from ..descriptors.neighbourhoods import Neighbourhoods
-from ..networks import mlp
+from .invariants import InvariantNetwork, spreads
 
 __all__ = ["EquivariantNetwork"]
 
 UNLIMITED = 1e6  # e·Å; stands for no limit, since files hold finite numbers
 
 
-class EquivariantNetwork(nn.Module):
+class EquivariantNetwork(InvariantNetwork):
     r"""Local dipoles as sums of vectors with invariant coefficients.
 
     .. math:: \mathbf D_i = \sum_c \varphi_c(G_i)\, \mathbf V_{i,c}
@@ -43,9 +44,13 @@ class EquivariantNetwork(nn.Module):
         Learned channels for each l.
     hidden : sequence of int
         Nodes of the hidden layers of φ.
+    kinds : int, optional
+        Kinds of neighbour in the density: the elements, and messages beside them.
     """
 
     kind = "equivariant"
+    size: Tensor
+    limit: Tensor  # (n_elements,) e·Å
 
     def __init__(
         self,
@@ -55,38 +60,18 @@ class EquivariantNetwork(nn.Module):
         degree: int = 3,
         channels: int = 8,
         hidden: Sequence[int] = (48, 48),
+        kinds: int | None = None,
     ) -> None:
-        super().__init__()
-        if degree < 1:
-            raise ValueError(f"`degree` must be 1 or more, got {degree}")
-        if channels < 1:
-            raise ValueError(f"`channels` must be 1 or more, got {channels}")
-        self.n_elements = n_elements
-        self.density = NeighbourDensity(n_elements, cutoff, radial, degree)
-        self.cutoff, self.degree, self.channels = self.density.cutoff, degree, channels
-        self.hidden = tuple(int(n) for n in hidden)
-        inputs = n_elements * radial
-        contraction = torch.randn(n_elements, degree + 1, channels, inputs) / inputs**0.5
-        self.contraction = nn.Parameter(contraction)
+        inputs = (n_elements if kinds is None else kinds) * radial
         self.n_vectors = degree * channels**2
-        self.n_invariants = inputs + degree * channels * (channels + 1) // 2
-        sizes = (self.n_invariants, *self.hidden, self.n_vectors)
-        self.networks = nn.ModuleList(mlp(sizes, "silu") for _ in range(n_elements))
-        self.register_buffer("mean", torch.zeros(n_elements, self.n_invariants))
-        self.register_buffer("deviation", torch.ones(n_elements, self.n_invariants))
+        super().__init__(n_elements, inputs, degree, channels, hidden, self.n_vectors)
+        self.density = NeighbourDensity(n_elements, cutoff, radial, degree)
+        self.cutoff = self.density.cutoff
         self.register_buffer("size", torch.ones(n_elements, self.n_vectors))
         self.register_buffer("limit", torch.full((n_elements,), UNLIMITED))
-        upper = torch.triu_indices(channels, channels)
-        self.register_buffer("_upper", upper, persistent=False)
         for l in range(degree):  # noqa: E741
             self.register_buffer(f"_coupling{l}", coupling(l).clone(), persistent=False)
         self.double()
-
-    mean: Tensor
-    deviation: Tensor
-    size: Tensor
-    limit: Tensor  # (n_elements,) e·Å
-    _upper: Tensor
 
     def config(self) -> dict[str, object]:
         """Plain arguments that make this network again, without its numbers."""
@@ -106,20 +91,15 @@ class EquivariantNetwork(nn.Module):
                 [x.flatten() for x in (self.contraction, *scales, *self.networks.parameters())]
             )
 
-    def forward(self, nb: Neighbourhoods) -> Tensor:
+    def forward(self, nb: Neighbourhoods) -> Tensor:  # type: ignore[override]
         """Local dipoles (n, 3) in e·Å of n centres."""
         return self.from_density(self.density(nb), nb.species)
 
     def from_density(self, density: Tensor, species: Tensor) -> Tensor:
         """Local dipoles (n, 3) in e·Å from the centres' densities."""
-        invariants, vectors = self._ingredients(density, species)
-        scaled = (invariants - self.mean[species]) / self.deviation[species]
-        factors = density.new_zeros(len(density), self.n_vectors)
-        for element, network in enumerate(self.networks):
-            index = (species == element).nonzero()[:, 0]
-            if len(index):
-                factors = factors.index_copy(0, index, network(scaled[index]))
-        dipoles: Tensor = (factors / self.size[species])[:, None, :] @ vectors
+        channels = self.contracted(density, species)
+        factors = self.outputs(self.invariants(density, channels), species) / self.size[species]
+        dipoles: Tensor = factors[:, None, :] @ self.vectors(channels)
         return _bounded(dipoles[:, 0], self._bounds()[species])
 
     def _bounds(self) -> Tensor:
@@ -128,15 +108,20 @@ class EquivariantNetwork(nn.Module):
 
     def set_scales(self, density: Tensor, species: Tensor) -> None:
         """Standardise the invariants and scale the vectors to unit size over given centres."""
+        super().set_scales(density, species)
         with torch.no_grad():
-            invariants, vectors = self._ingredients(density, species)
+            vectors = self.vectors(self.contracted(density, species))
             for element in range(self.n_elements):
-                chosen = species == element
-                if not bool(chosen.any()):
-                    continue
-                self.mean[element] = invariants[chosen].mean(dim=0)
-                self.deviation[element] = _scales(invariants[chosen].std(dim=0, correction=0))
-                self.size[element] = _scales((vectors[chosen] ** 2).mean(dim=(0, 2)).sqrt())
+                chosen = vectors[species == element]
+                if len(chosen):
+                    self.size[element] = spreads((chosen**2).mean(dim=(0, 2)).sqrt())
+
+    def silence(self) -> None:
+        """Let all dipoles be zero, as is best before a training."""
+        for network in self.networks:
+            last = network[-1]  # type: ignore[index]
+            nn.init.zeros_(last.weight)
+            nn.init.zeros_(last.bias)
 
     def set_limits(self, densities: Iterable[tuple[Tensor, Tensor]], margin: float = 1.5) -> None:
         """Let the limits be `margin` times the largest dipoles of given densities and species."""
@@ -148,23 +133,15 @@ class EquivariantNetwork(nn.Module):
                 largest = largest.scatter_reduce(0, species, sizes, "amax")
         self.limit.copy_(torch.where(largest > 0, margin * largest, UNLIMITED))
 
-    def _ingredients(self, density: Tensor, species: Tensor) -> tuple[Tensor, Tensor]:
-        """Invariants (n, n_invariants) and vectors (n, n_vectors, 3)."""
-        n, flat = len(density), density.flatten(1, 2)  # [i, (e k), lm]
-        contraction = self.contraction[species]  # [i, l, q, (e k)]
-        row, column = self._upper
-        invariants = [flat[:, :, 0]]
-        vectors = []
-        lower = contraction[:, 0] @ flat[:, :, :1]  # B of l, [i, q, m]
-        for l in range(self.degree):  # noqa: E741
-            upper = contraction[:, l + 1] @ flat[:, :, (l + 1) ** 2 : (l + 2) ** 2]
-            invariants.append((upper @ upper.transpose(1, 2))[:, row, column])
+    def vectors(self, channels: Sequence[Tensor]) -> Tensor:
+        """Vectors (n, n_vectors, 3)."""
+        n, vectors = len(channels[0]), []
+        for l, (lower, upper) in enumerate(pairwise(channels)):  # noqa: E741
             table = getattr(self, f"_coupling{l}")  # [m', (m, axis)]
             above = (upper @ table).reshape(n, self.channels, 2 * l + 1, 3)
             above = above.transpose(1, 2).reshape(n, 2 * l + 1, -1)  # [i, m, (p, axis)]
             vectors.append((lower @ above).reshape(n, -1, 3))
-            lower = upper
-        return torch.cat(invariants, dim=1), torch.cat(vectors, dim=1)
+        return torch.cat(vectors, dim=1)
 
 
 def _bounded(dipoles: Tensor, limit: Tensor) -> Tensor:
@@ -175,12 +152,6 @@ def _bounded(dipoles: Tensor, limit: Tensor) -> Tensor:
     chosen = dipoles[beyond]
     x = chosen.norm(dim=1) / limit[beyond]
     return dipoles.index_copy(0, beyond, chosen * ((1 + torch.tanh(x - 1)) / x)[:, None])
-
-
-def _scales(spread: Tensor) -> Tensor:
-    """Spreads to divide by: none far below the largest, and 1 where all are only rounding."""
-    largest = float(spread.max())
-    return spread.clamp_min(1e-3 * largest) if largest > 1e-4 else torch.ones_like(spread)
 
 
 @lru_cache(maxsize=8)

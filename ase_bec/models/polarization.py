@@ -17,6 +17,7 @@ from torch import Tensor, nn
 from ..derivatives import chunks, on_atoms, pair_vectors
 from ..neighbours import NeighbourList
 from .equivariant import EquivariantNetwork
+from .messages import MessagePassingNetwork
 from .projection import dipoles_along
 from .species import check_elements, species_of
 from .vaf import VAFNetwork
@@ -24,9 +25,10 @@ from .vaf import VAFNetwork
 __all__ = ["PolarizationModel"]
 
 Array = NDArray[np.float64]
-Network = EquivariantNetwork | VAFNetwork
-_NETWORKS: dict[str, type[EquivariantNetwork] | type[VAFNetwork]] = {
+Network = EquivariantNetwork | MessagePassingNetwork | VAFNetwork
+_NETWORKS: dict[str, type[Network]] = {
     EquivariantNetwork.kind: EquivariantNetwork,
+    MessagePassingNetwork.kind: MessagePassingNetwork,
     VAFNetwork.kind: VAFNetwork,
 }
 
@@ -74,7 +76,7 @@ class PolarizationModel(nn.Module):
     ----------
     elements : sequence of str
         Chemical symbols.
-    network : EquivariantNetwork or VAFNetwork
+    network : EquivariantNetwork, MessagePassingNetwork or VAFNetwork
         Local dipoles, for as many elements.
     formal_charges : mapping or None
         Oxidation number of each element in e. None gives the single-valued model of the source
@@ -105,9 +107,9 @@ class PolarizationModel(nn.Module):
     ) -> None:
         super().__init__()
         self.elements = check_elements(elements)
-        if not isinstance(network, EquivariantNetwork | VAFNetwork):
+        if not isinstance(network, Network):
             raise TypeError(
-                "`network` must be an EquivariantNetwork or a VAFNetwork, "
+                "`network` must be an EquivariantNetwork, a MessagePassingNetwork or a VAFNetwork, "
                 f"got {type(network).__name__}"
             )
         if network.n_elements != len(self.elements):
@@ -214,7 +216,8 @@ class PolarizationModel(nn.Module):
         vectors = pair_vectors(system)
         along = torch.as_tensor(direction, dtype=dtype, device=device)
         slopes, locals_ = [], []
-        for nb in chunks(system, species, vectors):
+        whole = isinstance(self.network, MessagePassingNetwork)
+        for nb in chunks(system, species, vectors, max(len(atoms), 1) if whole else None):
             local, slope = dipoles_along(self.network, numbers, nb, along)
             slopes.append(slope)
             locals_.append(local)
@@ -238,7 +241,7 @@ class PolarizationModel(nn.Module):
 
     def _warn(self, dipoles: Tensor, species: Tensor) -> None:
         """Say once that a network is asked for what it was not made for."""
-        if self._warned or not isinstance(self.network, EquivariantNetwork):
+        if self._warned or isinstance(self.network, VAFNetwork):
             return
         size = np.linalg.norm(dipoles.cpu().numpy(), axis=1)
         beyond = int((size > self.network.limit.cpu().numpy()[species.cpu().numpy()]).sum())

@@ -12,13 +12,14 @@ from ..descriptors.compiled import can_compile, compiled_dipoles
 from ..descriptors.density import NeighbourDensity
 from ..descriptors.neighbourhoods import Neighbourhoods
 from .equivariant import EquivariantNetwork, coupling
+from .messages import MessagePassingNetwork
 from .vaf import VAFNetwork
 
 __all__ = ["dipoles_along"]
 
 
 def dipoles_along(
-    network: EquivariantNetwork | VAFNetwork,
+    network: EquivariantNetwork | MessagePassingNetwork | VAFNetwork,
     numbers: Tensor,
     nb: Neighbourhoods,
     direction: Tensor,
@@ -31,7 +32,7 @@ def dipoles_along(
 
     Parameters
     ----------
-    network : EquivariantNetwork or VAFNetwork
+    network : EquivariantNetwork, MessagePassingNetwork or VAFNetwork
     numbers : Tensor
         What ``network.numbers()`` gives.
     nb : Neighbourhoods
@@ -51,7 +52,7 @@ def dipoles_along(
     return local.detach(), slope
 
 
-def _is_as_made(network: EquivariantNetwork | VAFNetwork) -> bool:
+def _is_as_made(network: nn.Module) -> bool:
     """Whether the network consists of what the kernel knows."""
     return type(network) is EquivariantNetwork and all(
         type(layer) is (nn.SiLU if k % 2 else nn.Linear)

@@ -12,6 +12,7 @@ from ase_bec.data import Dataset
 from ase_bec.models.energy import NeuralNetworkPotential
 from ase_bec.models.equivariant import EquivariantNetwork
 from ase_bec.models.files import load
+from ase_bec.models.messages import MessagePassingNetwork
 from ase_bec.models.polarization import PolarizationModel
 from ase_bec.models.vaf import VAFNetwork
 
@@ -23,9 +24,13 @@ from .task import Task
 
 __all__ = ["KINDS", "make_task"]
 
-NETWORKS = {"equivariant": EquivariantNetwork, "vaf": VAFNetwork}
+NETWORKS = {
+    "equivariant": EquivariantNetwork,
+    "message-passing": MessagePassingNetwork,
+    "vaf": VAFNetwork,
+}
 KINDS = ("nnp", *NETWORKS)
-FITTED = ("metadata", "offsets", "scaling")  # by the training, so no settings
+FITTED = ("metadata", "offsets", "scaling", "kinds")  # not for settings
 
 
 def make_task(config: Config, data: Dataset) -> tuple[Task[Any], list[str]]:

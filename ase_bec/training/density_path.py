@@ -69,15 +69,44 @@ class DensityGeometry:
 
     def on_pairs(self, by_density: Tensor) -> Tensor:
         """From a derivative by the density (n, e, K, M) to that by pair vectors (n·e, 3, J)."""
-        p = by_density.flatten(0, 1)  # [ie, k, m]
+        return self._vectors(*self._by_kind(by_density.flatten(0, 1)[:, None]))
+
+    def second_density(self, sent: Tensor) -> Tensor:
+        """Density (n, q, K, M) of numbers (n, q) that every atom sends."""
+        received = self._received(sent)  # [ie, q, j]
+        weights = (received[:, :, None] * self.radial[:, None]).flatten(1, 2)  # [ie, qk, j]
+        density = weights @ self.angular.transpose(1, 2)  # [ie, qk, m]
+        n, size = len(self.species), density.shape[2]
+        out: Tensor = density.reshape(n, -1, sent.shape[1], self.radial.shape[1], size).sum(dim=1)
+        return out
+
+    def second_on_pairs(self, by_density: Tensor, sent: Tensor) -> Tensor:
+        """As `on_pairs`, from the derivative by the second density at fixed numbers (n, q)."""
+        kinds = len(self.radial) // len(self.species)
+        p = by_density.repeat_interleave(kinds, dim=0)  # [ie, q, k, m]
+        received = self._received(sent)
+        return self._vectors(*(part * received for part in self._by_kind(p)))
+
+    def _received(self, sent: Tensor) -> Tensor:
+        """What each slot's neighbour sends, (n·e, q, J)."""
+        return sent[self.neighbour].reshape(len(self.radial), -1, sent.shape[1]).transpose(1, 2)
+
+    def _by_kind(self, p: Tensor) -> list[Tensor]:
+        """From derivatives (n·e, q, K, M) to those along the pair and by its three turns."""
         # The derivative of Y by the pair vector is -u × (u × ∇)Y / r, and u × ∇ acts on p as well.
-        turned = torch.cat([p, *(p @ rotation for rotation in _rotations(p))], dim=1)
-        rows: Tensor = turned @ self.angular  # [ie, (itself and three turns) k, j]
-        straight, *turns = rows.reshape(len(p), 4, p.shape[1], rows.shape[2]).unbind(1)
-        along = (straight * self.slope).sum(dim=1, keepdim=True)  # [ie, 1, j]
-        turn = torch.stack([(t * self.radial).sum(dim=1) for t in turns], dim=1)  # [ie, x, j]
+        turned = torch.cat([p, *(p @ rotation for rotation in _rotations(p))], dim=2)
+        rows: Tensor = turned.flatten(1, 2) @ self.angular  # [ie, (q, itself and turns, k), j]
+        rows = rows.reshape(len(p), p.shape[1], 4, p.shape[2], rows.shape[2])
+        straight, *turns = rows.unbind(2)
+        along = (straight * self.slope[:, None]).sum(dim=2)  # [ie, q, j]
+        return [along, *((t * self.radial[:, None]).sum(dim=2) for t in turns)]
+
+    def _vectors(self, along: Tensor, *turns: Tensor) -> Tensor:
+        """Derivative by the pair vectors (n·e, 3, J), summed over q."""
+        turn = torch.stack([t.sum(dim=1) for t in turns], dim=1)  # [ie, x, j]
         across: Tensor = torch.linalg.cross(turn, self.unit, dim=1)  # zero in empty slots, as u
-        return along * self.unit + across / self.distance.clamp_min(_TINY)[:, None]
+        radial = along.sum(dim=1, keepdim=True) * self.unit
+        return radial + across / self.distance.clamp_min(_TINY)[:, None]
 
     def on_atoms(self, pairs: Tensor) -> Tensor:
         """From a derivative by the pair vectors to that by the positions (n, 3)."""
@@ -113,10 +142,7 @@ class DensityPath:
             return
         density = torch.cat([g.density for g in geometries])
         self.network.set_scales(density, torch.cat([g.species for g in geometries]))
-        for network in self.network.networks:
-            last = network[-1]  # type: ignore[index]
-            torch.nn.init.zeros_(last.weight)
-            torch.nn.init.zeros_(last.bias)
+        self.network.silence()
 
     def finish(self, geometries: Sequence[DensityGeometry]) -> None:
         """Set the limits of the dipoles from those of the training frames."""

@@ -14,12 +14,14 @@ from torch import Tensor, nn
 from ase_bec.data import Frame
 from ase_bec.data.branches import smallest_dipole
 from ase_bec.models.equivariant import EquivariantNetwork
-from ase_bec.models.polarization import PolarizationModel
+from ase_bec.models.messages import MessagePassingNetwork
+from ase_bec.models.polarization import Network, PolarizationModel
 from ase_bec.models.species import species_of
 from ase_bec.system import System
 
 from .axis_path import AxisGeometry, AxisPath
 from .density_path import DensityGeometry, DensityPath
+from .message_path import MessagePath
 from .task import Errors, Loss, rmse, tally
 
 __all__ = ["PolarizationSample", "PolarizationTask"]
@@ -104,9 +106,7 @@ class PolarizationTask:
         self.weights = checked_weights(weights or {}, WEIGHTS)
         self.model = model.to(device, dtype).train()
         network = model.network
-        self._path: _Path = (
-            DensityPath(network) if isinstance(network, EquivariantNetwork) else AxisPath(network)
-        )
+        self._path = _path_of(network)
         self._atoms = 1.0  # mean number of a training frame
         names = {"born_charges": "born_effective_charges", "polarization": "polarization"}
         self.labels: tuple[str, ...] = tuple(names[k] for k, w in self.weights.items() if w)
@@ -190,6 +190,14 @@ class PolarizationTask:
         """The mean loss that these errors amount to."""
         pairs = (("born_charges", "Z"), ("polarization", "D"))
         return sum(self.weights[k] * rmse(errors[n]) ** 2 for k, n in pairs if self.weights[k])
+
+
+def _path_of(network: Network) -> _Path:
+    if isinstance(network, EquivariantNetwork):
+        return DensityPath(network)
+    if isinstance(network, MessagePassingNetwork):
+        return MessagePath(network)
+    return AxisPath(network)
 
 
 def charge_errors(wrong: Tensor, species: Tensor, elements: Sequence[str]) -> Errors:

@@ -66,7 +66,9 @@ def test_vectors_and_invariants_are_independent() -> None:
     atoms.rattle(0.3, seed=2)
     _, nb = seen_by(atoms, list(ELEMENTS), network.cutoff)
     with torch.no_grad():
-        invariants, vectors = network._ingredients(network.density(nb), nb.species)
+        a = network.density(nb)
+        channels = network.contracted(a, nb.species)
+        invariants, vectors = network.invariants(a, channels), network.vectors(channels)
     oxygen = nb.species == 2
     rows = vectors[oxygen].transpose(0, 1).flatten(1)
     assert rows.shape == (network.n_vectors, 3 * 24) == (27, 72)
@@ -134,7 +136,8 @@ def test_scales_standardise_what_the_networks_see() -> None:
     a = network.density(nb).detach()
     network.set_scales(a, nb.species)
     with torch.no_grad():
-        invariants, vectors = network._ingredients(a, nb.species)
+        channels = network.contracted(a, nb.species)
+        invariants, vectors = network.invariants(a, channels), network.vectors(channels)
     for s in range(3):
         chosen = nb.species == s
         if s == 1:

@@ -123,13 +123,13 @@ def test_supercell_and_permutation(network) -> None:
     np.testing.assert_allclose(model.born_charges(repeated), expected, atol=1e-11)
 
 
-@networks
+@pytest.mark.parametrize("network", ["equivariant", "vaf"])  # one that sends messages must not
 def test_many_centres_are_taken_in_parts(network, monkeypatch) -> None:
     model = polarization_model(network)
     expected = model.dipole(skewed()), model.born_charges(skewed())
     chunks = ase_bec.models.polarization.chunks
     monkeypatch.setattr(
-        ase_bec.models.polarization, "chunks", lambda *arguments: chunks(*arguments, chunk=3)
+        ase_bec.models.polarization, "chunks", lambda *arguments: chunks(*arguments[:3], chunk=3)
     )
     again = polarization_model(network)
     np.testing.assert_allclose(again.dipole(skewed()), expected[0], atol=1e-12)

@@ -13,7 +13,7 @@ from ase_bec.training.density_path import density_geometry
 from ase_bec.training.polarization import PolarizationSample, PolarizationTask
 from ase_bec.training.task import mae, rmse, tally
 
-KINDS = ("equivariant", "vaf")
+KINDS = ("equivariant", "message-passing", "vaf")
 BOTH = {"born_charges": 1.0, "polarization": 0.1}
 
 
