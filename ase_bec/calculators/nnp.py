@@ -163,7 +163,8 @@ class NNPCalculator(Calculator):
         def terms(nb: Neighbourhoods) -> Tensor:
             features = model.descriptor(nb)
             outside.append(model.scaling.outside(features.detach(), nb.species))
-            return model.from_features(features, nb.species)
+            energies: Tensor = model.from_features(features, nb.species) + model.repulsion(nb)
+            return energies
 
         found = differentiate(terms, system, species, vectors)
         return _Result(

@@ -14,6 +14,7 @@ from ..descriptors.neighbourhoods import Neighbourhoods
 from ..descriptors.scaling import MinMaxScaling
 from ..descriptors.symmetry import SymmetryFunctions
 from ..networks import ElementNetworks
+from .repulsion import CoreRepulsion
 from .species import check_elements
 
 __all__ = ["NeuralNetworkPotential"]
@@ -22,9 +23,10 @@ __all__ = ["NeuralNetworkPotential"]
 class NeuralNetworkPotential(nn.Module):
     r"""Behler–Parrinello neural-network potential.
 
-    .. math:: U = \sum_i \left[ E^0_{Z_i} + \mathrm{NN}_{Z_i}(\mathbf{x}_i) \right]
+    .. math:: U = \sum_i \left[ E^0_{Z_i} + \mathrm{NN}_{Z_i}(\mathbf{x}_i) \right] + U_{core}
 
-    with x_i the scaled symmetry functions of atom i (:class:`SymmetryFunctions`).
+    with x_i the scaled symmetry functions of atom i (:class:`SymmetryFunctions`), and a repulsion
+    of atoms nearer than any in the training data (:class:`CoreRepulsion`).
 
     Parameters
     ----------
@@ -86,6 +88,7 @@ class NeuralNetworkPotential(nn.Module):
                 f"got {tuple(scaling[0].shape)}"
             )
         self.scaling = MinMaxScaling(*scaling)
+        self.repulsion = CoreRepulsion(len(self.elements))
         sizes = (n_features, *hidden, 1)
         self.networks = ElementNetworks(len(self.elements), sizes, activation).double()
         energies = [0.0] * len(self.elements) if offsets is None else offsets
@@ -107,10 +110,11 @@ class NeuralNetworkPotential(nn.Module):
 
     def forward(self, nb: Neighbourhoods) -> Tensor:
         """Atomic energies (n,) in eV of n centres."""
-        return self.from_features(self.descriptor(nb), nb.species)
+        out: Tensor = self.from_features(self.descriptor(nb), nb.species) + self.repulsion(nb)
+        return out
 
     def from_features(self, features: Tensor, species: Tensor) -> Tensor:
-        """Atomic energies (n,) in eV from the centres' symmetry functions (n, n_features)."""
+        """Atomic energies (n,) in eV from the centres' symmetry functions (n, n_features) alone."""
         scaled = self.scaling(features, species)
         out: Tensor = self.networks(scaled, species) + self.offsets[species]
         return out

@@ -162,8 +162,17 @@ class PotentialTask:
             along_principal_axes(model.networks.networks, scaled, species, self.trained)
 
     def finish(self, samples: Sequence[PotentialSample]) -> None:
-        """Make plain layers again."""
+        """Make plain layers again; let the repulsion begin where the training samples end.
+
+        A model trained before keeps the smaller of its distances and theirs.
+        """
         as_linear(self.model.networks.networks)
+        known = self.model.repulsion.closest
+        closest = _closest(samples, len(self.model.elements)).to(known)
+        if self.trained:
+            both = torch.minimum(known, closest)
+            closest = torch.where(both > 0, both, torch.maximum(known, closest))
+        known.copy_(closest)
 
     def loss(self, samples: Sequence[PotentialSample], normals: Tensor | None) -> Loss:
         """Loss of each sample; nothing is left to chance."""
@@ -231,6 +240,18 @@ def _fit_range(scaling: MinMaxScaling, features: Tensor, species: Tensor) -> Non
         chosen = features[species == element]
         scaling.low[element] = chosen.amin(dim=0)
         scaling.high[element] = chosen.amax(dim=0)
+
+
+def _closest(samples: Sequence[PotentialSample], n_elements: int) -> Tensor:
+    """Smallest distance of each pair of elements in Å; 0 of those that never meet."""
+    closest = torch.full((n_elements, n_elements), torch.inf, dtype=torch.float64)
+    for sample in samples:
+        distance = sample.angular.distance.double().cpu()
+        smallest = torch.where(distance > 0, distance, torch.inf).amin(dim=1)
+        smallest = smallest.reshape(-1, n_elements)  # [centre, element of neighbour]
+        index = sample.angular.species.cpu()[:, None].expand_as(smallest)
+        closest = closest.scatter_reduce(0, index, smallest, "amin")
+    return torch.where(closest.isfinite(), closest, 0)
 
 
 def _leaves(samples: Sequence[PotentialSample]) -> tuple[Tensor, Tensor, Tensor]:

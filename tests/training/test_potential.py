@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 import torch
 from ase import Atoms
+from ase.neighborlist import neighbor_list
 from descriptor_examples import skewed
 from model_examples import ELEMENTS, potential
 
@@ -297,3 +298,30 @@ def test_unknown_elements_are_named() -> None:
     atoms.symbols[0] = "Na"
     with pytest.raises(ValueError, match="knows the elements Li, P, O, got atoms of Na"):
         PotentialTask(trainable()).prepare(frame(0, atoms))
+
+
+def test_repulsion_begins_where_the_training_ends() -> None:
+    """Compared with ASE's distances, also between an atom and its own images."""
+    task, samples = task_and_samples()
+    task.model.repulsion.closest += 9
+    task.start(samples)
+    task.finish(samples)
+    expected = np.full((3, 3), np.inf)
+    for f in frames():
+        i, j, d = neighbor_list("ijd", f.atoms, task.model.cutoff)
+        for a, b, r in zip(f.atoms.symbols[i], f.atoms.symbols[j], d, strict=True):
+            key = ELEMENTS.index(a), ELEMENTS.index(b)
+            expected[key] = min(expected[key], r)
+    expected[np.isinf(expected)] = 0
+    np.testing.assert_allclose(task.model.repulsion.closest, expected, rtol=1e-12)
+    assert (expected > 0).sum() > 4
+    known = expected * 1.1
+    known[0, 0] = 0.5
+    for trained, smallest in ((True, 0.5), (False, expected[0, 0])):
+        task.trained = trained
+        task.model.repulsion.closest.copy_(torch.as_tensor(known))
+        task.finish(samples)
+        found = task.model.repulsion.closest.numpy().copy()
+        assert found[0, 0] == pytest.approx(smallest)
+        found[0, 0] = expected[0, 0]
+        np.testing.assert_allclose(found, expected, rtol=1e-12)
