@@ -36,7 +36,7 @@ examples:
 """
 _STILL = 2.0  # Å, about half the distance between the ions of one element
 _CRYSTAL = "beta-Li3PO4"
-_BUNDLED, _LIMIT = "li3po4-nnp", 2500.0  # K; false minima in the melt above
+_BUNDLED, _LIMIT = "li3po4-nnp", 2200.0  # K; false minima in the melt above
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
