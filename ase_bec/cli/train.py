@@ -29,9 +29,9 @@ Settings are read from a TOML file, such as
 
 and each may be given anew as key=value. Kinds of model: equivariant, message-passing (more
 accurate on little data and where bonds have long memories, some three times slower), vaf (that of
-Shimizu et al.) for Born charges, nnp for energies. Beside the model go a table of errors (.csv), its picture
-(.png) and, until the training is done, a checkpoint (.checkpoint): after an interruption, even a
-kill, the same command with --resume goes on as if nothing had happened.
+Shimizu et al.) for Born charges, nnp for energies. Beside the model go a table of errors (.csv),
+its picture (.png) and, until the training is done, a checkpoint (.checkpoint): after an
+interruption, even a kill, the same command with --resume goes on as if nothing had happened.
 
 example:
   ase-bec train bec.toml training.epochs=400 output=long.pt
