@@ -8,7 +8,7 @@ network gives, times constants of the frame; second derivatives never see the ge
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, fields
 from functools import lru_cache
 from typing import Protocol
@@ -140,13 +140,17 @@ class DensityPath:
         self.network.limit.fill_(UNLIMITED)
         if trained:
             return
-        density = torch.cat([g.density for g in geometries])
-        self.network.set_scales(density, torch.cat([g.species for g in geometries]))
+        density, species = zip(*self.densities(geometries), strict=True)
+        self.network.set_scales(torch.cat(density), torch.cat(species))
         self.network.silence()
 
     def finish(self, geometries: Sequence[DensityGeometry]) -> None:
         """Set the limits of the dipoles from those of the training frames."""
-        self.network.set_limits((g.density, g.species) for g in geometries)
+        self.network.set_limits(self.densities(geometries))
+
+    def densities(self, geometries: Iterable[DensityGeometry]) -> Iterator[tuple[Tensor, Tensor]]:
+        """What the network sees of each frame, and its species."""
+        return ((g.density, g.species) for g in geometries)
 
     def directions(self, normals: Tensor) -> Tensor:
         """Directions of the field (frames, 3), evenly over the sphere."""

@@ -2,21 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
 
 import torch
 from torch import Tensor
 
-from ase_bec.models.equivariant import UNLIMITED
 from ase_bec.models.messages import MessagePassingNetwork
-from ase_bec.system import System
 
-from .density_path import DensityGeometry, density_geometry
+from .density_path import DensityGeometry, DensityPath
 
 __all__ = ["MessagePath"]
 
 
-class MessagePath:
+class MessagePath(DensityPath):
     """How a message-passing network is trained.
 
     The dipole is a function of the density of the elements and of that of the messages. Its
@@ -30,35 +28,22 @@ class MessagePath:
     """
 
     def __init__(self, network: MessagePassingNetwork) -> None:
-        self.network = network
-
-    def prepare(self, system: System, species: Tensor) -> DensityGeometry:
-        """Geometry of one frame."""
-        parameter = next(self.network.parameters())
-        geometry = density_geometry(self.network.density, system, species)
-        return geometry.to(parameter.device, parameter.dtype)
+        super().__init__(network.dipoles)
+        self.whole = network
 
     def start(self, geometries: Sequence[DensityGeometry], trained: bool = False) -> None:
-        """Lift the limits. Fit the scales of a network that is not trained yet.
+        """As of an equivariant network, and fit the scales of what the messages are made from."""
+        if not trained:
+            density, species = zip(*super().densities(geometries), strict=True)
+            self.whole.messages.set_scales(torch.cat(density), torch.cat(species))
+        super().start(geometries, trained)
 
-        Its dipoles start at zero, so that Z does at q.
-        """
-        self.network.limit.fill_(UNLIMITED)
-        if trained:
-            return
-        density = torch.cat([g.density for g in geometries])
-        self.network.messages.set_scales(density, torch.cat([g.species for g in geometries]))
-        known = zip(*self._densities(geometries), strict=True)
-        self.network.dipoles.set_scales(*(torch.cat(parts) for parts in known))
-        self.network.dipoles.silence()
-
-    def finish(self, geometries: Sequence[DensityGeometry]) -> None:
-        """Set the limits of the dipoles from those of the training frames."""
-        self.network.dipoles.set_limits(self._densities(geometries))
-
-    def directions(self, normals: Tensor) -> Tensor:
-        """Directions of the field (frames, 3), evenly over the sphere."""
-        return torch.nn.functional.normalize(normals, dim=1)
+    def densities(self, geometries: Iterable[DensityGeometry]) -> Iterator[tuple[Tensor, Tensor]]:
+        """Densities of elements and messages together, and species, of each frame."""
+        for g in geometries:
+            with torch.no_grad():
+                second = g.second_density(self.whole.sent(g.density, g.species))
+            yield torch.cat([g.density, second], dim=1), g.species
 
     def rows(
         self, geometries: Sequence[DensityGeometry], directions: Tensor, create_graph: bool = True
@@ -67,9 +52,9 @@ class MessagePath:
         sizes = [len(g.species) for g in geometries]
         species = torch.cat([g.species for g in geometries])
         leaf = torch.cat([g.density for g in geometries]).requires_grad_()
-        sent = torch.split(self.network.sent(leaf, species), sizes)
+        sent = torch.split(self.whole.sent(leaf, species), sizes)
         second = torch.cat([g.second_density(h) for g, h in zip(geometries, sent, strict=True)])
-        local = torch.split(self.network.from_densities(leaf, second, species), sizes)
+        local = torch.split(self.whole.from_densities(leaf, second, species), sizes)
         along = [(part @ e).sum() for part, e in zip(local, directions, strict=True)]
         dipoles = torch.stack(along)
         slopes = torch.autograd.grad(dipoles.sum(), [leaf, second], create_graph=create_graph)
@@ -79,12 +64,3 @@ class MessagePath:
             for g, p, q, h in zip(geometries, by_first, by_second, sent, strict=True)
         ]
         return dipoles, torch.cat(rows)
-
-    def _densities(self, geometries: Sequence[DensityGeometry]) -> list[tuple[Tensor, Tensor]]:
-        """Densities of elements and messages together, and species, of each frame."""
-        found = []
-        with torch.no_grad():
-            for g in geometries:
-                second = g.second_density(self.network.sent(g.density, g.species))
-                found.append((torch.cat([g.density, second], dim=1), g.species))
-        return found

@@ -74,7 +74,7 @@ def along_principal_axes(
     Parameters
     ----------
     networks : iterable of Sequential
-        One for each element; without hidden layers they are left as they are.
+        One for each element; those of elements without data are left as they are.
     inputs : Tensor, (n, n_inputs)
         Of all centres of the training data.
     species : Tensor, (n,)
