@@ -9,11 +9,11 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from .calculators.field import FieldCalculator
-    from .calculators.nnp import NNPCalculator
-    from .calculators.schedule import attach_field
-    from .data import read_dataset, write_dataset
-    from .models import (
+    from ase_bec.calculators.field import FieldCalculator
+    from ase_bec.calculators.nnp import NNPCalculator
+    from ase_bec.calculators.schedule import attach_field
+    from ase_bec.data import read_dataset, write_dataset
+    from ase_bec.models import (
         EquivariantNetwork,
         MessagePassingNetwork,
         NeuralNetworkPotential,
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
         read_released_bec,
         read_released_nnp,
     )
-    from .paths import unwrap_images
+    from ase_bec.paths import unwrap_images
 
 __version__ = "0.1.0"
 

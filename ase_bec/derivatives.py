@@ -13,9 +13,9 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from .descriptors.compiled import can_compile
-from .descriptors.neighbourhoods import Neighbourhoods, neighbourhoods
-from .system import System
+from ase_bec.descriptors.compiled import can_compile
+from ase_bec.descriptors.neighbourhoods import Neighbourhoods, neighbourhoods
+from ase_bec.system import System
 
 __all__ = ["LocalSum", "chunks", "differentiate", "on_atoms", "pair_vectors", "strain_derivative"]
 
@@ -83,7 +83,7 @@ def pair_vectors(system: System) -> Tensor:
     """Vectors of all pairs (E, 3) in Å, of one structure and without a graph."""
     if not can_compile(system.positions, training=False):
         return system.vectors().detach()
-    from .descriptors.kernels_pairs import gather_vectors
+    from ase_bec.descriptors.kernels.pairs import gather_vectors
 
     out = torch.empty_like(system.shift)
     inputs = (system.positions, system.cell[0], system.centre, system.neighbour, system.shift, out)
@@ -95,7 +95,7 @@ def on_atoms(system: System, pair_derivatives: Tensor) -> Tensor:
     """Derivative by the positions (N, 3): r_ij = r_j - r_i + S·cell."""
     out = torch.zeros_like(system.positions)
     if can_compile(out, training=False):
-        from .descriptors.kernels_pairs import scatter_derivatives
+        from ase_bec.descriptors.kernels.pairs import scatter_derivatives
 
         inputs = (system.centre, system.neighbour, pair_derivatives, out)
         scatter_derivatives(*(tensor.detach().numpy() for tensor in inputs))

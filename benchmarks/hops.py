@@ -19,11 +19,11 @@ from barriers import read_path
 from matplotlib.figure import Figure
 
 import ase_bec
-from ase_bec.workflows.field_barriers import FieldPaths
-from ase_bec.workflows.field_paths import field_paths
-from ase_bec.workflows.hops import Hop, vacancy_hops
-from ase_bec.workflows.ion import ion_profile, moving_ion
-from ase_bec.workflows.neb import MigrationPath, find_path, interpolate_path
+from ase_bec.workflows.barriers.distinct_hops import Hop, vacancy_hops
+from ase_bec.workflows.barriers.field_barriers import FieldPaths
+from ase_bec.workflows.barriers.field_paths import field_paths
+from ase_bec.workflows.barriers.ion import ion_profile, moving_ion
+from ase_bec.workflows.barriers.neb import MigrationPath, find_path, interpolate_path
 
 FIELD = 0.1  # V/Å along z
 CUTOFF = 4.0  # Å

@@ -14,8 +14,8 @@ from brute_force import brute_force_features
 
 from ase_bec.descriptors.local import LocalDescriptor
 from ase_bec.descriptors.neighbourhoods import Neighbourhoods, neighbourhoods
-from ase_bec.descriptors.symmetry import SymmetryFunctions
-from ase_bec.descriptors.vector import VectorFunctions
+from ase_bec.descriptors.symmetry_functions import SymmetryFunctions
+from ase_bec.descriptors.vector_functions import VectorFunctions
 from ase_bec.system import System
 
 G2 = [(0.0, 0.0), (0.3, 2.0), (2.0, 1.5)]

@@ -16,7 +16,17 @@ PACKAGE = ROOT / "ase_bec"
 
 # Each module may import from its own and from earlier layers.
 LAYERS = (
-    {"system", "cutoffs", "neighbours", "lattice", "paths", "directions", "axes"},
+    {
+        "cutoffs",
+        "directions",
+        "interruption",
+        "lattice",
+        "neighbours",
+        "paths",
+        "plotting",
+        "progress",
+        "system",
+    },
     {"descriptors", "networks", "derivatives"},
     {"data"},
     {"models"},

@@ -16,7 +16,7 @@ from ase_bec.models import (
 )
 from ase_bec.models.polarization import Network
 from ase_bec.neighbours import neighbour_list
-from ase_bec.training.polarization import PolarizationTask
+from ase_bec.training.tasks.polarization import PolarizationTask
 
 ELEMENTS = ("Li", "F")
 FORMAL = {"Li": 1.0, "F": -1.0}

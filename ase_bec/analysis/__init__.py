@@ -1,22 +1,33 @@
 """Analysis of molecular dynamics of ionic solids in a field."""
 
-from .currents import current, current_of_dipole, dipole, transported
-from .fluctuations import GreenKubo, green_kubo
-from .hops import Hops, find_hops, initial_sites
-from .infrared import InfraredModes, Spectrum, infrared_modes, infrared_spectrum, mode_dipoles
-from .lines import plot_lines
-from .msd import (
+from ase_bec.analysis.currents import current, current_of_dipole, dipole, transported
+from ase_bec.analysis.fluctuations import GreenKubo, green_kubo
+from ase_bec.analysis.hop_events import Hops, find_hops, initial_sites
+from ase_bec.analysis.infrared import (
+    InfraredModes,
+    Spectrum,
+    infrared_modes,
+    infrared_spectrum,
+    mode_dipoles,
+)
+from ase_bec.analysis.lines import plot_lines
+from ase_bec.analysis.msd import (
     Diffusion,
     MeanSquareDisplacement,
     diffusion,
     drift_velocity,
     mean_square_displacement,
 )
-from .reading import read_trajectory
-from .statistics import Estimate, Value
-from .structure import Coordination, RadialDistribution, coordination, radial_distribution
-from .trajectory import Trajectory
-from .transport import (
+from ase_bec.analysis.reading import read_trajectory
+from ase_bec.analysis.statistics import Estimate, Value
+from ase_bec.analysis.structure import (
+    Coordination,
+    RadialDistribution,
+    coordination,
+    radial_distribution,
+)
+from ase_bec.analysis.trajectory import Trajectory
+from ase_bec.analysis.transport import (
     einstein_helfand,
     einstein_mobility,
     field_conductivity,

@@ -12,7 +12,7 @@ from scipy import constants, fft
 from ase_bec.analysis.correlations import autocorrelation
 from ase_bec.analysis.statistics import Array
 from ase_bec.analysis.transport import S_PER_M, thermal_volume
-from ase_bec.axes import axes_or_current
+from ase_bec.plotting import axes_or_current
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from ase_bec.analysis.trajectory import Trajectory
-from ase_bec.axes import axes_or_current
+from ase_bec.plotting import axes_or_current
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

@@ -11,7 +11,7 @@ import numpy as np
 from ase_bec.analysis.correlations import square_displacement
 from ase_bec.analysis.statistics import Array, Estimate, block_slices, mean_rate
 from ase_bec.analysis.trajectory import Integers, Trajectory
-from ase_bec.axes import axes_or_current
+from ase_bec.plotting import axes_or_current
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

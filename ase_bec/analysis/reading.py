@@ -39,9 +39,9 @@ def read_trajectory(
 ) -> Trajectory:
     """Read a trajectory, check that its positions are unwrapped, and cut it.
 
-    Trajectories of :func:`ase_bec.workflows.md.run_md` know their times, field (from the frames,
-    or else from the table beside them) and, where it was recorded, polarization. While one is
-    still being written, the frames that are complete are read.
+    Trajectories of :func:`ase_bec.workflows.dynamics.md.run_md` know their times, field (from the
+    frames, or else from the table beside them) and, where it was recorded, polarization. While one
+    is still being written, the frames that are complete are read.
 
     Parameters
     ----------

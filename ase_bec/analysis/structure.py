@@ -11,8 +11,8 @@ from ase.data import atomic_numbers, chemical_symbols
 
 from ase_bec.analysis.statistics import Array
 from ase_bec.analysis.trajectory import Integers, Trajectory
-from ase_bec.axes import axes_or_current
 from ase_bec.neighbours import neighbour_list
+from ase_bec.plotting import axes_or_current
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

@@ -16,12 +16,12 @@ from ase.stress import full_3x3_to_voigt_6_stress
 from numpy.typing import NDArray
 from torch import Tensor
 
-from ..derivatives import differentiate, on_atoms, pair_vectors, strain_derivative
-from ..descriptors.neighbourhoods import Neighbourhoods
-from ..models import NeuralNetworkPotential, load
-from ..models.species import species_of
-from ..neighbours import NeighbourList
-from ..system import System
+from ase_bec.derivatives import differentiate, on_atoms, pair_vectors, strain_derivative
+from ase_bec.descriptors.neighbourhoods import Neighbourhoods
+from ase_bec.models import NeuralNetworkPotential, load
+from ase_bec.models.species import species_of
+from ase_bec.neighbours import NeighbourList
+from ase_bec.system import System
 
 __all__ = ["NNPCalculator"]
 

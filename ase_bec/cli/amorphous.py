@@ -14,8 +14,8 @@ from ase_bec.cli.errors import InputError, input_checked
 if TYPE_CHECKING:
     from ase import Atoms
 
-    from ase_bec.workflows.amorphous import AmorphousStructure
-    from ase_bec.workflows.melt_settings import MeltQuenchSettings
+    from ase_bec.workflows.structures.amorphous import AmorphousStructure
+    from ase_bec.workflows.structures.melt_settings import MeltQuenchSettings
 
 NAME = "amorphous"
 HELP = "make an amorphous structure by melting and quenching; interrupt it and resume"
@@ -112,8 +112,8 @@ def run(options: argparse.Namespace) -> int:
             warnings.warn(
                 f"{_BUNDLED} has false minima in the melt above about {_LIMIT:.0f} K", stacklevel=1
             )
-    from ase_bec.workflows.amorphous import melt_quench
-    from ase_bec.workflows.bonds import UnphysicalStructure
+    from ase_bec.workflows.structures.amorphous import melt_quench
+    from ase_bec.workflows.structures.bonds import UnphysicalStructure
 
     with input_checked():
         try:
@@ -142,7 +142,7 @@ def run(options: argparse.Namespace) -> int:
 
 def _prepare(options: argparse.Namespace) -> tuple[Atoms, MeltQuenchSettings]:
     """Check all input, before anything is computed or written."""
-    from ase_bec.workflows.melt_settings import MeltQuenchSettings
+    from ase_bec.workflows.structures.melt_settings import MeltQuenchSettings
 
     melt, anneal = (_held(name, getattr(options, name)) for name in ("melt", "anneal"))
     settings = MeltQuenchSettings(
@@ -165,8 +165,8 @@ def _prepare(options: argparse.Namespace) -> tuple[Atoms, MeltQuenchSettings]:
 
 def _start(options: argparse.Namespace) -> Atoms:
     """Read or make the structure to melt."""
-    from ase_bec.workflows.crystals import beta_lithium_phosphate
-    from ase_bec.workflows.packing import random_structure
+    from ase_bec.workflows.structures.crystals import beta_lithium_phosphate
+    from ase_bec.workflows.structures.packing import random_structure
 
     path = Path(options.start)
     if path.is_file() or options.start == _CRYSTAL:
@@ -229,7 +229,7 @@ def _report(made: AmorphousStructure) -> None:
 def _draw(path: Path, trajectory: Path, made: AmorphousStructure) -> None:
     from matplotlib.figure import Figure
 
-    from ase_bec.workflows.history import read_table
+    from ase_bec.workflows.dynamics.table import read_table
 
     figure = Figure(figsize=(10, 4), layout="constrained")
     left, right = figure.subplots(1, 2)

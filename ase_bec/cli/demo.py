@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from ase import Atoms
     from ase.calculators.calculator import Calculator
 
-    from ase_bec.workflows.neb import MigrationPath
+    from ase_bec.workflows.barriers.neb import MigrationPath
 
 NAME = "demo"
 HELP = "show what a field does to Li3PO4, with the bundled models"
@@ -45,8 +45,8 @@ def run(options: argparse.Namespace) -> int:
     with input_checked():
         table = files["md"].with_suffix(".csv")
         require_new((*files.values(), picture, table), options.overwrite)
-    from ase_bec.workflows.crystals import beta_lithium_phosphate, vacancy_hop
-    from ase_bec.workflows.neb import interpolate_path
+    from ase_bec.workflows.barriers.neb import interpolate_path
+    from ase_bec.workflows.structures.crystals import beta_lithium_phosphate, vacancy_hop
 
     ends = vacancy_hop(beta_lithium_phosphate((2, 2, 2)), "Li", axis=2)
     print(f"{ends[0].get_chemical_formula()}: one Li hops along z into a vacancy")
@@ -63,7 +63,7 @@ def _paths(band: list[Atoms], files: dict[str, Path]) -> dict[str, MigrationPath
     from ase.io import write
 
     from ase_bec import NNPCalculator
-    from ase_bec.workflows.neb import find_path
+    from ase_bec.workflows.barriers.neb import find_path
 
     options: dict[str, Any] = {"climb": True, "fmax": 0.03, "relax_ends": True}
     zero = find_path(band, lambda: NNPCalculator(POTENTIAL), progress="E = 0", **options)
@@ -90,8 +90,8 @@ def _in_field(field: tuple[float, float, float]) -> Calculator:
 
 def run_dynamics(atoms: Atoms, path: Path, overwrite: bool) -> None:
     """Some picoseconds in the field."""
-    from ase_bec.workflows.dynamics import MDSettings
-    from ase_bec.workflows.md import run_md
+    from ase_bec.workflows.dynamics.md import run_md
+    from ase_bec.workflows.dynamics.settings import MDSettings
 
     atoms = atoms.copy()
     atoms.calc = _in_field((0.0, 0.0, STRENGTH))

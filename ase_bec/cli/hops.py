@@ -10,7 +10,7 @@ from ase_bec.cli import inputs
 from ase_bec.cli.errors import InputError, input_checked, require_new
 
 if TYPE_CHECKING:
-    from ase_bec.workflows.hops import Hop
+    from ase_bec.workflows.barriers.distinct_hops import Hop
 
 NAME = "hops"
 HELP = "list the distinct hops of an ion in a crystal, into a vacancy or between given sites"
@@ -72,7 +72,7 @@ def run(options: argparse.Namespace) -> int:
 
 
 def _found(options: argparse.Namespace) -> list[Hop]:
-    from ase_bec.workflows.hops import interstitial_hops, vacancy_hops
+    from ase_bec.workflows.barriers.distinct_hops import interstitial_hops, vacancy_hops
 
     if min(options.repeat) < 1:
         raise InputError(f"--repeat must be positive, got {min(options.repeat)}")

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from ase import Atoms
 
     from ase_bec.calculators.field import FieldFunction
-    from ase_bec.workflows.dynamics import MDSettings
+    from ase_bec.workflows.dynamics.settings import MDSettings
 
 NAME = "md"
 HELP = "run molecular dynamics in a field; interrupt it at any moment and resume"
@@ -104,7 +104,7 @@ def run(options: argparse.Namespace) -> int:
         settings, atoms, note = _prepare(options)
     if note:
         print(note)
-    from ase_bec.workflows.md import run_md
+    from ase_bec.workflows.dynamics.md import run_md
 
     with input_checked():
         done = run_md(
@@ -127,7 +127,7 @@ def run(options: argparse.Namespace) -> int:
 
 def _prepare(options: argparse.Namespace) -> tuple[MDSettings, Atoms, str]:
     """Check all input, before anything is computed or written."""
-    from ase_bec.workflows.dynamics import MDSettings
+    from ase_bec.workflows.dynamics.settings import MDSettings
 
     if options.output.suffix != ".traj":
         raise InputError(f"--output must end in .traj, got `{options.output}`")
@@ -175,7 +175,7 @@ def _shaped(options: argparse.Namespace) -> FieldFunction | None:
 
 def _draw(trajectory: Path) -> Path:
     """Draw the table beside the trajectory."""
-    from ase_bec.workflows.history import plot_run
+    from ase_bec.workflows.dynamics.table import plot_run
 
     picture = trajectory.with_suffix(".png")
     plot_run(trajectory).savefig(picture, dpi=120)

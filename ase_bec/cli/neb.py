@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from ase import Atoms
     from ase.calculators.calculator import Calculator
 
-    from ase_bec.workflows.field_barriers import FieldPaths
+    from ase_bec.workflows.barriers.field_barriers import FieldPaths
 
 NAME = "neb"
 HELP = "find the migration path between two structures, without and with field"
@@ -128,7 +128,7 @@ class _Task:
 
 def run(options: argparse.Namespace) -> int:
     """Find the paths and report them."""
-    from ase_bec.workflows.workers import launched_world
+    from ase_bec.workflows.barriers.workers import launched_world
 
     with input_checked():
         world = launched_world()
@@ -164,8 +164,8 @@ def _prepare(options: argparse.Namespace) -> _Task:
         inputs.read_structure(path, options.format, options.species)
         for path in (options.initial, options.final)
     ]
-    from ase_bec.workflows.band_files import read_band
-    from ase_bec.workflows.neb import interpolate_path
+    from ase_bec.workflows.barriers.band_files import read_band
+    from ase_bec.workflows.barriers.neb import interpolate_path
 
     band = interpolate_path(ends[0], ends[1], options.images)
     if options.restart is not None:
@@ -198,7 +198,7 @@ def _strengths(options: argparse.Namespace) -> tuple[float, ...]:
 
 def _search(task: _Task, options: argparse.Namespace, world: Any) -> FieldPaths:
     """Find the path without field, then those in fields from its images."""
-    from ase_bec.workflows.field_paths import field_paths
+    from ase_bec.workflows.barriers.field_paths import field_paths
 
     settings: dict[str, Any] = {
         name: getattr(options, name) for name in ("climb", "fmax", "spring", "max_steps", "threads")

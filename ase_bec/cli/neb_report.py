@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 if TYPE_CHECKING:
-    from ase_bec.workflows.field_barriers import FieldPaths
-    from ase_bec.workflows.migration import MigrationPath
+    from ase_bec.workflows.barriers.field_barriers import FieldPaths
+    from ase_bec.workflows.barriers.migration import MigrationPath
 
 _NAMES = 22  # width of the column of names
 _AT_REST = 0.2  # eV/Å

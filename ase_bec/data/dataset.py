@@ -14,12 +14,12 @@ from numpy.typing import NDArray
 
 from ase_bec.data import checks
 from ase_bec.data.branches import fold_polarization
-from ase_bec.data.extxyz import write_extxyz
 from ase_bec.data.files import atomic_write
 from ase_bec.data.formats import read_frames
 from ase_bec.data.frame import LABELS, Frame
 from ase_bec.data.join import join_responses
 from ase_bec.data.keys import frame_from_atoms, require_keys
+from ase_bec.data.readers.extxyz import write_extxyz
 from ase_bec.data.sum_rule import impose_sum_rule
 from ase_bec.data.units import factors
 

@@ -5,16 +5,16 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from ase_bec.data.abinit import read_ddb
-from ase_bec.data.espresso import read_pw
-from ase_bec.data.espresso_ph import read_ph
-from ase_bec.data.espresso_xml import read_pw_xml
-from ase_bec.data.extxyz import read_extxyz
 from ase_bec.data.files import read_text
 from ase_bec.data.frame import Frame
-from ase_bec.data.outcar import read_outcar
-from ase_bec.data.phonopy import read_born
-from ase_bec.data.vasprun import read_vasprun
+from ase_bec.data.readers.abinit import read_ddb
+from ase_bec.data.readers.espresso import read_pw
+from ase_bec.data.readers.espresso_ph import read_ph
+from ase_bec.data.readers.espresso_xml import read_pw_xml
+from ase_bec.data.readers.extxyz import read_extxyz
+from ase_bec.data.readers.outcar import read_outcar
+from ase_bec.data.readers.phonopy import read_born
+from ase_bec.data.readers.vasprun import read_vasprun
 
 FORMATS = (
     "extxyz",

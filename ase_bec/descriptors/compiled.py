@@ -22,7 +22,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from .neighbourhoods import Neighbourhoods
+from ase_bec.descriptors.neighbourhoods import Neighbourhoods
 
 HAS_NUMBA = find_spec("numba") is not None  # without it everything works, more slowly
 
@@ -86,7 +86,7 @@ def compiled_dipoles(
 
     ``tables`` and ``numbers`` as :mod:`.kernels_equivariant` has them.
     """
-    from .kernels_equivariant import local_dipoles
+    from ase_bec.descriptors.kernels.equivariant import local_dipoles
 
     _announce_compilation(local_dipoles)
     v, s, f, centres = _arrays(nb.vectors, nb.neighbour_species, nb.first, nb.species)
@@ -205,8 +205,8 @@ def forget_stale_kernels(cache: Path) -> None:
     cache : Path
         Folder where numba keeps them.
     """
-    sources = [path.read_bytes() for path in sorted(Path(__file__).parent.glob("*.py"))]
-    digest = hashlib.sha256(b"".join(text for text in sources if b"\nfrom numba import" in text))
+    folder = Path(__file__).parent / "kernels"
+    digest = hashlib.sha256(b"".join(path.read_bytes() for path in sorted(folder.glob("*.py"))))
     stamp = cache / "kernels.sha256"
     if stamp.is_file() and stamp.read_text() == digest.hexdigest():
         return

@@ -8,10 +8,10 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from .compiled import CompiledDescriptor, can_compile, compiled_features
-from .local import LocalDescriptor
-from .moments import Shell, make_shell, moments
-from .neighbourhoods import Neighbourhoods
+from ase_bec.descriptors.compiled import CompiledDescriptor, can_compile, compiled_features
+from ase_bec.descriptors.local import LocalDescriptor
+from ase_bec.descriptors.moments import Shell, make_shell, moments
+from ase_bec.descriptors.neighbourhoods import Neighbourhoods
 
 __all__ = ["NeighbourDensity"]
 
@@ -88,7 +88,11 @@ class NeighbourDensity(LocalDescriptor):
 
     @cached_property
     def _kernels(self) -> CompiledDescriptor:
-        from .kernels_density import density_backward, density_forward, density_tables
+        from ase_bec.descriptors.kernels.density import (
+            density_backward,
+            density_forward,
+            density_tables,
+        )
 
         tables = density_tables(self.cutoff, self.gaussians, self.degree)
         return CompiledDescriptor(density_forward, density_backward, tables, self.shape, None)

@@ -9,10 +9,10 @@ from typing import Any
 
 from torch import Tensor, nn
 
-from .compiled import CompiledDescriptor, compiled_features
-from .neighbourhoods import Neighbourhoods
-from .tables import element_pairs
-from .triplets import triplet_features
+from ase_bec.descriptors.compiled import CompiledDescriptor, compiled_features
+from ase_bec.descriptors.neighbourhoods import Neighbourhoods
+from ase_bec.descriptors.tables import element_pairs
+from ase_bec.descriptors.triplets import triplet_features
 
 __all__ = ["LocalDescriptor", "Rows", "function_table"]
 
@@ -58,7 +58,11 @@ class LocalDescriptor(nn.Module):
 
 @lru_cache(maxsize=64)
 def _triplet_kernels(n_elements: int, cutoff: float, rows: Rows, kind: str) -> CompiledDescriptor:
-    from .kernels_triplets import triplet_backward, triplet_forward, triplet_tables
+    from ase_bec.descriptors.kernels.triplets import (
+        triplet_backward,
+        triplet_forward,
+        triplet_tables,
+    )
 
     tables = triplet_tables(n_elements, cutoff, rows, kind)
     shape = (len(element_pairs(n_elements)), len(rows))

@@ -14,9 +14,9 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from ..cutoffs import cosine_cutoff
-from .harmonics import harmonics
-from .neighbourhoods import Neighbourhoods, pad
+from ase_bec.cutoffs import cosine_cutoff
+from ase_bec.descriptors.harmonics import harmonics
+from ase_bec.descriptors.neighbourhoods import Neighbourhoods, pad
 
 __all__ = ["Shell", "by_degree", "make_shell", "moments"]
 

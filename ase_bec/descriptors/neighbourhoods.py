@@ -7,7 +7,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from ..system import System
+from ase_bec.system import System
 
 __all__ = ["Neighbourhoods", "neighbourhoods", "pad"]
 

@@ -13,8 +13,8 @@ from itertools import combinations_with_replacement
 import numpy as np
 from numpy.typing import NDArray
 
-from .harmonics import angular_power_coefficients
-from .separable import SeparableGaussians, separable_gaussians
+from ase_bec.descriptors.harmonics import angular_power_coefficients
+from ase_bec.descriptors.separable import SeparableGaussians, separable_gaussians
 
 __all__ = ["LARGEST_MOMENT_DEGREE", "AngularPlan", "VectorPlan", "angular_plan", "element_pairs"]
 __all__ += ["has_moments", "vector_plan"]

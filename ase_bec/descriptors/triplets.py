@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 from torch.utils.checkpoint import checkpoint
 
-from ..cutoffs import cosine_cutoff
+from ase_bec.cutoffs import cosine_cutoff
 
 __all__ = ["TRIPLET_COLUMNS", "triplet_features"]
 

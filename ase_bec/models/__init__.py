@@ -1,17 +1,17 @@
 """Models and their files."""
 
-from .energy import NeuralNetworkPotential
-from .equivariant import EquivariantNetwork
-from .files import bundled, load
-from .messages import MessagePassingNetwork
-from .polarization import PolarizationModel
-from .released import (
+from ase_bec.models.energy import NeuralNetworkPotential
+from ase_bec.models.formats.released import (
     ReleasedBornCharges,
     read_released_bec,
     read_released_nnp,
     released_field_energy,
 )
-from .vaf import VAFNetwork
+from ase_bec.models.formats.saved import bundled, load
+from ase_bec.models.polarization import PolarizationModel
+from ase_bec.models.terms.equivariant import EquivariantNetwork
+from ase_bec.models.terms.messages import MessagePassingNetwork
+from ase_bec.models.terms.vaf import VAFNetwork
 
 __all__ = [
     "EquivariantNetwork",

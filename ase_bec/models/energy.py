@@ -10,12 +10,12 @@ import torch
 from ase.data import atomic_numbers
 from torch import Tensor, nn
 
-from ..descriptors.neighbourhoods import Neighbourhoods
-from ..descriptors.scaling import MinMaxScaling
-from ..descriptors.symmetry import SymmetryFunctions
-from ..networks import ElementNetworks
-from .repulsion import CoreRepulsion
-from .species import check_elements
+from ase_bec.descriptors.neighbourhoods import Neighbourhoods
+from ase_bec.descriptors.scaling import MinMaxScaling
+from ase_bec.descriptors.symmetry_functions import SymmetryFunctions
+from ase_bec.models.species import check_elements
+from ase_bec.models.terms.repulsion import CoreRepulsion
+from ase_bec.networks import ElementNetworks
 
 __all__ = ["NeuralNetworkPotential"]
 
@@ -140,6 +140,6 @@ class NeuralNetworkPotential(nn.Module):
 
     def save(self, path: str | Path) -> None:
         """Write the model to a file that :func:`ase_bec.load` reads without executing code."""
-        from .files import save
+        from ase_bec.models.formats.saved import save
 
         save(self, path)

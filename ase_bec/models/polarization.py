@@ -14,13 +14,13 @@ from ase import Atoms
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from ..derivatives import chunks, on_atoms, pair_vectors
-from ..neighbours import NeighbourList
-from .equivariant import EquivariantNetwork
-from .messages import MessagePassingNetwork
-from .projection import dipoles_along
-from .species import check_elements, species_of
-from .vaf import VAFNetwork
+from ase_bec.derivatives import chunks, on_atoms, pair_vectors
+from ase_bec.models.projection import dipoles_along
+from ase_bec.models.species import check_elements, species_of
+from ase_bec.models.terms.equivariant import EquivariantNetwork
+from ase_bec.models.terms.messages import MessagePassingNetwork
+from ase_bec.models.terms.vaf import VAFNetwork
+from ase_bec.neighbours import NeighbourList
 
 __all__ = ["PolarizationModel"]
 
@@ -160,7 +160,7 @@ class PolarizationModel(nn.Module):
 
     def save(self, path: str | PathLike[str]) -> None:
         """Write the model to a file that :func:`ase_bec.load` reads without executing code."""
-        from .files import save
+        from ase_bec.models.formats.saved import save
 
         save(self, path)
 

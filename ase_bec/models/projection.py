@@ -8,12 +8,12 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from ..descriptors.compiled import can_compile, compiled_dipoles
-from ..descriptors.density import NeighbourDensity
-from ..descriptors.neighbourhoods import Neighbourhoods
-from .equivariant import EquivariantNetwork, coupling
-from .messages import MessagePassingNetwork
-from .vaf import VAFNetwork
+from ase_bec.descriptors.compiled import can_compile, compiled_dipoles
+from ase_bec.descriptors.density import NeighbourDensity
+from ase_bec.descriptors.neighbourhoods import Neighbourhoods
+from ase_bec.models.terms.equivariant import EquivariantNetwork, coupling
+from ase_bec.models.terms.messages import MessagePassingNetwork
+from ase_bec.models.terms.vaf import VAFNetwork
 
 __all__ = ["dipoles_along"]
 
@@ -70,7 +70,7 @@ def _tables_of(network: Any) -> Any:
 
 @lru_cache(maxsize=16)
 def _tables(shape: tuple[float, int, int, float], channels: int, sizes: tuple[int, ...]) -> Any:
-    from ..descriptors.kernels_equivariant import equivariant_tables
+    from ase_bec.descriptors.kernels.equivariant import equivariant_tables
 
     density = NeighbourDensity(1, *shape)
     couplings = [coupling(degree).numpy() for degree in range(density.degree)]

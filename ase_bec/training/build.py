@@ -10,17 +10,16 @@ import torch
 
 from ase_bec.data import Dataset
 from ase_bec.models.energy import NeuralNetworkPotential
-from ase_bec.models.equivariant import EquivariantNetwork
-from ase_bec.models.files import load
-from ase_bec.models.messages import MessagePassingNetwork
+from ase_bec.models.formats.saved import load
 from ase_bec.models.polarization import PolarizationModel
-from ase_bec.models.vaf import VAFNetwork
-
-from .config import Config
-from .formal_charges import guess_formal_charges
-from .polarization import PolarizationTask
-from .potential import PotentialTask
-from .task import Task
+from ase_bec.models.terms.equivariant import EquivariantNetwork
+from ase_bec.models.terms.messages import MessagePassingNetwork
+from ase_bec.models.terms.vaf import VAFNetwork
+from ase_bec.training.config import Config
+from ase_bec.training.formal_charges import guess_formal_charges
+from ase_bec.training.tasks.polarization import PolarizationTask
+from ase_bec.training.tasks.potential import PotentialTask
+from ase_bec.training.tasks.task import Task
 
 __all__ = ["KINDS", "make_task"]
 

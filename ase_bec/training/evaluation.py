@@ -13,8 +13,7 @@ from ase_bec.calculators.nnp import NNPCalculator
 from ase_bec.data import Frame
 from ase_bec.data.branches import smallest_dipole
 from ase_bec.models import NeuralNetworkPotential
-
-from .progress import bar
+from ase_bec.progress import progress_bar
 
 __all__ = ["Comparison", "errors_of", "evaluate", "table"]
 
@@ -72,7 +71,7 @@ def evaluate(model: Any, frames: Iterable[Frame], progress: bool = False) -> lis
     chosen = [f for f in frames if wanted & set(f.labels)]
     if not chosen:
         raise ValueError(f"the data must have {' or '.join(sorted(wanted))}, got none of them")
-    with bar("evaluate", "frame", progress, len(chosen)) as frames:
+    with progress_bar("evaluate", "frame", progress, len(chosen)) as frames:
         if potential:
             return _energies(model, _counted(chosen, frames))
         return _polarization(model, _counted(chosen, frames), "polarization" in wanted)

@@ -8,8 +8,8 @@ from typing import NamedTuple, TypeVar
 import torch
 from torch import Tensor
 
-from .parallel import Processes
-from .task import Errors, Task
+from ase_bec.training.parallel import Processes
+from ase_bec.training.tasks.task import Errors, Task
 
 __all__ = ["Gradient", "differentiate", "no_errors"]
 

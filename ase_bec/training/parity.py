@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from .evaluation import Comparison, errors_of
+from ase_bec.training.evaluation import Comparison, errors_of
 
 __all__ = ["plot_parity"]
 

@@ -11,15 +11,14 @@ from typing import Any, NamedTuple
 import torch
 
 from ase_bec.data import Dataset, read_dataset
-
-from .build import make_task
-from .config import Config
-from .history import plot_history
-from .parallel import Processes
-from .progress import bar
-from .split import Split, split_frames
-from .task import Errors, Task, mae, rmse
-from .trainer import Outcome, Trainer
+from ase_bec.progress import progress_bar
+from ase_bec.training.build import make_task
+from ase_bec.training.config import Config
+from ase_bec.training.error_history import plot_history
+from ase_bec.training.parallel import Processes
+from ase_bec.training.split import Split, split_frames
+from ase_bec.training.tasks.task import Errors, Task, mae, rmse
+from ase_bec.training.trainer import Outcome, Trainer
 
 __all__ = ["Files", "Result", "train"]
 
@@ -94,7 +93,7 @@ def train(
         say(message)
     _check_labels(task, data)
     say("frames: " + ", ".join(f"{len(part)} {name}" for name, part in split._asdict().items()))
-    with bar("prepare", "frame", progress and processes.rank == 0, len(data)) as frames:
+    with progress_bar("prepare", "frame", progress and processes.rank == 0, len(data)) as frames:
         samples = []
         for frame in data:
             samples.append(task.prepare(frame))

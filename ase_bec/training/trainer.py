@@ -19,14 +19,14 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from .checkpoint import check_identity, read_checkpoint, write_checkpoint
-from .config import TrainingOptions
-from .gradient import differentiate, no_errors
-from .history import write_history
-from .interrupt import Interruption, interruption
-from .parallel import Processes
-from .progress import bar
-from .task import Task, rmse
+from ase_bec.interruption import Interruption, interruption
+from ase_bec.progress import progress_bar
+from ase_bec.training.checkpoint import check_identity, read_checkpoint, write_checkpoint
+from ase_bec.training.config import TrainingOptions
+from ase_bec.training.error_history import write_history
+from ase_bec.training.gradient import differentiate, no_errors
+from ase_bec.training.parallel import Processes
+from ase_bec.training.tasks.task import Task, rmse
 
 __all__ = ["Outcome", "Trainer", "learning_rate"]
 
@@ -128,7 +128,10 @@ class Trainer(Generic[S]):
         """
         before, start = self.seconds, monotonic()
         shown = progress and self.processes.rank == 0
-        with interruption() as asked, bar(None, "epoch", shown, self.last, self.epoch) as epochs:
+        with (
+            interruption() as asked,
+            progress_bar(None, "epoch", shown, self.last, self.epoch) as epochs,
+        ):
             while not self.finished and not self._stop:
                 epoch = self.epoch
                 (self._adam if epoch < self.options.epochs else self._lbfgs)(asked)

@@ -9,7 +9,7 @@ from descriptor_examples import skewed
 from model_examples import potential
 
 from ase_bec import NNPCalculator
-from ase_bec.descriptors.symmetry import SymmetryFunctions
+from ase_bec.descriptors.symmetry_functions import SymmetryFunctions
 
 
 @pytest.mark.parametrize(

@@ -11,7 +11,7 @@ from ase.io import write
 from ase_bec.calculators.waveforms import PulseField, RampField, SineField
 from ase_bec.cli import field
 from ase_bec.cli.main import main
-from ase_bec.workflows.history import read_table
+from ase_bec.workflows.dynamics.table import read_table
 
 E = (0.0, 0.02, 0.05)
 SHAPES = {

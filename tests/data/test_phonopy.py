@@ -10,7 +10,7 @@ from ase.spacegroup import crystal
 from data_examples import shared
 
 from ase_bec.data import read_dataset
-from ase_bec.data.symmetry import expand, operations, orbits
+from ase_bec.data.space_group import expand, operations, orbits
 
 
 def case(name: str):

@@ -16,8 +16,8 @@ from descriptor_examples import (
 )
 
 from ase_bec.derivatives import differentiate, on_atoms
-from ase_bec.descriptors.symmetry import SymmetryFunctions
-from ase_bec.descriptors.vector import VectorFunctions
+from ase_bec.descriptors.symmetry_functions import SymmetryFunctions
+from ase_bec.descriptors.vector_functions import VectorFunctions
 
 examples = pytest.mark.parametrize("example", EXAMPLES, ids=lambda e: e.name)
 implementations = pytest.mark.parametrize("training", [True, False], ids=["torch", "compiled"])

@@ -9,7 +9,7 @@ from ase_bec.descriptors.harmonics import (
     harmonic_tables,
     harmonics,
 )
-from ase_bec.descriptors.kernels import harmonic_constants, harmonic_rows
+from ase_bec.descriptors.kernels.moments import harmonic_constants, harmonic_rows
 from ase_bec.descriptors.moments import by_degree
 
 DEGREE = 16

@@ -8,7 +8,7 @@ from descriptor_examples import EXAMPLES, V1, features, skewed, tiny
 from scipy.spatial.transform import Rotation
 
 from ase_bec.descriptors.neighbourhoods import Neighbourhoods
-from ase_bec.descriptors.vector import VectorFunctions
+from ase_bec.descriptors.vector_functions import VectorFunctions
 
 CUTOFF, ELEMENTS = 4.1, ["Li", "P", "O"]
 

@@ -22,8 +22,8 @@ from descriptor_examples import (
 )
 
 from ase_bec.descriptors.neighbourhoods import Neighbourhoods
-from ase_bec.descriptors.symmetry import SymmetryFunctions
-from ase_bec.descriptors.vector import VectorFunctions
+from ase_bec.descriptors.symmetry_functions import SymmetryFunctions
+from ase_bec.descriptors.vector_functions import VectorFunctions
 
 ELEMENTS = ["Li", "P", "O"]
 LABEL = re.compile(r"(G[245]) (\S+) eta=(\S+) (?:Rs=(\S+)|zeta=(\S+) lambda=(\S+))")

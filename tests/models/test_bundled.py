@@ -7,8 +7,8 @@ import pytest
 
 import ase_bec
 from ase_bec import FieldCalculator, NNPCalculator
-from ase_bec.workflows.crystals import beta_lithium_phosphate, vacancy_hop
-from ase_bec.workflows.neb import find_path, interpolate_path
+from ase_bec.workflows.barriers.neb import find_path, interpolate_path
+from ase_bec.workflows.structures.crystals import beta_lithium_phosphate, vacancy_hop
 
 FIELD = np.array([0.0, 0.0, 0.1])
 

@@ -14,7 +14,7 @@ from model_examples import potential, total_energy
 
 import ase_bec
 from ase_bec import NeuralNetworkPotential
-from ase_bec.models.files import FORMAT, VERSION
+from ase_bec.models.formats.saved import FORMAT, VERSION
 
 METADATA = {"source": "random", "rmse": 0.1, "frames": [1, 2], "nested": {"ok": True}}
 

@@ -11,7 +11,7 @@ import ase_bec
 from ase_bec import MessagePassingNetwork
 from ase_bec.derivatives import chunks
 from ase_bec.descriptors.harmonics import harmonics
-from ase_bec.training.density_path import density_geometry
+from ase_bec.training.tasks.density import density_geometry
 
 
 def dipoles(network: MessagePassingNetwork, atoms: Atoms) -> np.ndarray:

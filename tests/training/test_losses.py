@@ -9,9 +9,9 @@ from training_examples import FORMAL, crystals, polarization_task
 
 from ase_bec.data import Frame
 from ase_bec.system import System
-from ase_bec.training.density_path import density_geometry
-from ase_bec.training.polarization import PolarizationSample, PolarizationTask
-from ase_bec.training.task import mae, rmse, tally
+from ase_bec.training.tasks.density import density_geometry
+from ase_bec.training.tasks.polarization import PolarizationSample, PolarizationTask
+from ase_bec.training.tasks.task import mae, rmse, tally
 
 KINDS = ("equivariant", "message-passing", "vaf")
 BOTH = {"born_charges": 1.0, "polarization": 0.1}

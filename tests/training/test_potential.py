@@ -10,8 +10,8 @@ from model_examples import ELEMENTS, potential
 
 from ase_bec import NeuralNetworkPotential, NNPCalculator
 from ase_bec.data import Frame
-from ase_bec.training.potential import PotentialSample, PotentialTask
-from ase_bec.training.task import rmse
+from ase_bec.training.tasks.potential import PotentialSample, PotentialTask
+from ase_bec.training.tasks.task import rmse
 
 ALL = {"energy": 2.0, "forces": 0.5, "stress": 30.0}
 pytestmark = pytest.mark.filterwarnings("ignore:.*outside the range:UserWarning")

@@ -6,7 +6,7 @@ import torch
 from torch import nn
 
 from ase_bec.networks import ElementNetworks
-from ase_bec.training.principal import PrincipalLinear, along_principal_axes, as_linear
+from ase_bec.training.tasks.principal import PrincipalLinear, along_principal_axes, as_linear
 
 
 def inputs(n: int = 400, size: int = 5) -> torch.Tensor:

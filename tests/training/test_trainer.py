@@ -14,7 +14,7 @@ from training_examples import crystals, polarization_task
 
 from ase_bec.training.checkpoint import read_checkpoint
 from ase_bec.training.config import TrainingOptions
-from ase_bec.training.task import Loss, rmse, tally
+from ase_bec.training.tasks.task import Loss, rmse, tally
 from ase_bec.training.trainer import Trainer, learning_rate
 
 

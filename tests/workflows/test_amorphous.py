@@ -15,20 +15,20 @@ from ase.build import molecule
 from ase.calculators.lj import LennardJones
 from ase.io.trajectory import Trajectory
 
-from ase_bec.workflows.amorphous import melt_quench
-from ase_bec.workflows.bonds import (
+from ase_bec.workflows.dynamics.md import run_md
+from ase_bec.workflows.dynamics.settings import MDSettings
+from ase_bec.workflows.dynamics.table import read_table
+from ase_bec.workflows.structures.amorphous import melt_quench
+from ase_bec.workflows.structures.bonds import (
     UnphysicalStructure,
     count_bonds,
     require_apart,
     require_temperature,
 )
-from ase_bec.workflows.crystals import beta_lithium_phosphate
-from ase_bec.workflows.dynamics import MDSettings
-from ase_bec.workflows.history import read_table
-from ase_bec.workflows.md import run_md
-from ase_bec.workflows.melt_settings import MeltQuenchSettings
-from ase_bec.workflows.packing import density_of, random_structure, scaled_to_density
-from ase_bec.workflows.walls import Walls, wall_energy
+from ase_bec.workflows.structures.crystals import beta_lithium_phosphate
+from ase_bec.workflows.structures.melt_settings import MeltQuenchSettings
+from ase_bec.workflows.structures.packing import density_of, random_structure, scaled_to_density
+from ase_bec.workflows.structures.walls import Walls, wall_energy
 
 SETTINGS = MeltQuenchSettings(
     melt_temperature=900.0,

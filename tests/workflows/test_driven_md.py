@@ -16,10 +16,10 @@ from field_examples import NoForces, PairCharges, neutral_charges, skewed_alloy
 
 from ase_bec import FieldCalculator
 from ase_bec.calculators.waveforms import PulseField, RampField, SineField
-from ase_bec.workflows.crystals import beta_lithium_phosphate
-from ase_bec.workflows.history import plot_run, read_table
-from ase_bec.workflows.md import MDSettings, run_md
-from ase_bec.workflows.observables import Observables
+from ase_bec.workflows.dynamics.md import MDSettings, run_md
+from ase_bec.workflows.dynamics.observables import Observables
+from ase_bec.workflows.dynamics.table import plot_run, read_table
+from ase_bec.workflows.structures.crystals import beta_lithium_phosphate
 
 AMPLITUDE = (0.03, -0.05, 0.08)
 WAVE = SineField(AMPLITUDE, period=37.0, phase=0.4)
@@ -303,7 +303,7 @@ def test_a_run_recorded_without_these_values_can_be_resumed(
     with monkeypatch.context() as patch:
         patch.setattr(Observables, "values", lambda *_: {})
         patch.setattr(
-            "ase_bec.workflows.md.asdict",
+            "ase_bec.workflows.dynamics.md.asdict",
             lambda s: {k: v for k, v in vars(s).items() if k != "ramp"},
         )
         run_md(alloy(AMPLITUDE), parts, SETTINGS, duration=30.0)

@@ -8,9 +8,9 @@ from ase.geometry import get_distances
 
 from ase_bec import NNPCalculator
 from ase_bec.lattice import shortest_vectors
-from ase_bec.workflows.crystals import beta_lithium_phosphate, vacancy_hop
-from ase_bec.workflows.hops import Hop, interstitial_hops, vacancy_hops
-from ase_bec.workflows.neb import interpolate_path
+from ase_bec.workflows.barriers.distinct_hops import Hop, interstitial_hops, vacancy_hops
+from ase_bec.workflows.barriers.neb import interpolate_path
+from ase_bec.workflows.structures.crystals import beta_lithium_phosphate, vacancy_hop
 
 
 @pytest.fixture(scope="module")

@@ -7,9 +7,9 @@ from ase import Atoms
 from ase.calculators.singlepoint import SinglePointCalculator
 
 from ase_bec.calculators.field import FieldCalculator
-from ase_bec.workflows.ion import ion_profile, moving_ion
-from ase_bec.workflows.migration import MigrationPath, migration_path
-from ase_bec.workflows.neb import find_path, interpolate_path
+from ase_bec.workflows.barriers.ion import ion_profile, moving_ion
+from ase_bec.workflows.barriers.migration import MigrationPath, migration_path
+from ase_bec.workflows.barriers.neb import find_path, interpolate_path
 
 
 def in_field() -> FieldCalculator:

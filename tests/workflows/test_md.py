@@ -23,8 +23,8 @@ from ase.constraints import FixAtoms
 from ase.io import read
 from ase.io.trajectory import Trajectory
 
-from ase_bec.workflows.md import MDSettings, run_md
-from ase_bec.workflows.record import FrameWriter, last_frame
+from ase_bec.workflows.dynamics.md import MDSettings, run_md
+from ase_bec.workflows.dynamics.record import FrameWriter, last_frame
 
 THERMOSTATS = ("nose-hoover", "langevin", "none")
 SETTINGS = MDSettings(timestep=2.0, temperature=40.0, interval=3, seed=7)

@@ -13,9 +13,9 @@ import pytest
 from analytic import DoubleWell, wells
 
 from ase_bec.calculators.field import FieldCalculator
-from ase_bec.workflows.migration import MigrationPath
-from ase_bec.workflows.neb import find_path, interpolate_path
-from ase_bec.workflows.workers import Workers, launched_world
+from ase_bec.workflows.barriers.migration import MigrationPath
+from ase_bec.workflows.barriers.neb import find_path, interpolate_path
+from ase_bec.workflows.barriers.workers import Workers, launched_world
 
 PROGRAM = """
 import json, sys
@@ -32,7 +32,7 @@ for images in map(int, sys.argv[1:]):
 FAILURE = """
 import mpi4py
 from ase.parallel import world
-from ase_bec.workflows.workers import Workers
+from ase_bec.workflows.barriers.workers import Workers
 def fail(k):
     if k == 1:
         raise ValueError("here")

@@ -1,0 +1,153 @@
+"""One migration path in several fields: barriers, their slope, and estimates without a search."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from ase import Atoms
+from ase.calculators.calculator import Calculator
+from numpy.typing import ArrayLike, NDArray
+
+from ase_bec.directions import unit_vector
+from ase_bec.workflows.barriers.band_files import BandWriter, read_band, write_band
+from ase_bec.workflows.barriers.field_barriers import FieldPaths
+from ase_bec.workflows.barriers.ion import moving_ion
+from ase_bec.workflows.barriers.migration import MigrationPath
+from ase_bec.workflows.barriers.neb import find_path
+from ase_bec.workflows.barriers.workers import Workers
+
+__all__ = ["FieldPaths", "field_paths"]
+
+Array = NDArray[np.float64]
+InField = Callable[[Array], Calculator]
+
+_RELAXED_ENDS = ("field", "zero", "never")
+
+
+def field_paths(
+    band: Sequence[Atoms] | MigrationPath,
+    calculator: InField,
+    strengths: ArrayLike,
+    direction: ArrayLike,
+    *,
+    relax_ends: str = "field",
+    both: bool = False,
+    files: Callable[[float], str | Path] | None = None,
+    resume: bool = False,
+    every: int = 20,
+    progress: bool = False,
+    **search: Any,
+) -> FieldPaths:
+    r"""Find a migration path without field and, from its images, at each field strength.
+
+    Parameters
+    ----------
+    band
+        Images to start from, or a path that was found without field and is kept as it is.
+    calculator
+        Makes the calculator of one image in a field E, (3,) in V/Å, which is
+        :math:`E\,\hat{\mathbf d}`; zero too. Its energies must be defined.
+    strengths
+        E in V/Å; negative against `direction`. Zero is always added.
+    direction
+        Three numbers; only their direction d counts.
+    relax_ends
+        ``"field"``: relax the ends without field and again in each one. ``"zero"``: without field
+        only. ``"never"``: keep them.
+    both
+        Add the opposite of each strength.
+    files
+        Gives the trajectory for a strength, in which the band is kept up to date.
+    resume
+        Go on from those files that exist, rather than from `band` and the zero-field path.
+    every
+        Steps from one writing of the band to the next.
+    progress
+        Show progress bars on standard error.
+    **search
+        ``climb``, ``fmax``, ``max_steps``, ``spring``, ``threads`` and ``world`` of
+        :func:`ase_bec.workflows.barriers.neb.find_path`.
+
+    Raises
+    ------
+    TypeError
+        If `calculator` is not callable.
+    ValueError
+        If an argument has no meaning, or a file to resume from is of another structure.
+    """
+    if not callable(calculator):
+        raise TypeError(
+            "`calculator` must be a function that makes a calculator in a field, got "
+            f"{type(calculator).__name__}"
+        )
+    if relax_ends not in _RELAXED_ENDS:
+        raise ValueError(f"`relax_ends` must be one of {_RELAXED_ENDS}, got {relax_ends!r}")
+    unit = unit_vector(direction)
+    values = _strengths(strengths, both)
+    workers = Workers(search.get("threads", 1), search.get("world"))
+
+    def found(strength: float, start: Sequence[Atoms], relax: bool) -> MigrationPath:
+        file = None if files is None else Path(files(strength))
+        if resume and file is not None and file.is_file():
+            start = read_band(file, start[0], len(start))
+        path = find_path(
+            start,
+            lambda: calculator(strength * unit),
+            relax_ends=relax,
+            observer=None if file is None else BandWriter(file, every),
+            progress=_title(strength) if progress else None,
+            **search,
+        )
+        if file is not None and workers.first:
+            write_band(file, path.images)
+        return path
+
+    zero = band if isinstance(band, MigrationPath) else found(0.0, band, relax_ends != "never")
+    paths = tuple(
+        zero if strength == 0 else found(strength, zero.images, relax_ends == "field")
+        for strength in values.tolist()
+    )
+    strongest = float(values[np.abs(values).argmax()])
+    ion = moving_ion(zero.images)
+    dipoles, charges = _dipoles(zero, calculator, strongest, unit, ion, workers)
+    return FieldPaths(unit, values, paths, dipoles, ion, charges)
+
+
+def _title(strength: float) -> str:
+    return f"E = {strength:+g} V/Å" if strength else "no field"
+
+
+def _dipoles(
+    zero: MigrationPath,
+    calculator: InField,
+    strength: float,
+    unit: Array,
+    ion: int,
+    workers: Workers,
+) -> tuple[Array, Array | None]:
+    """D·d of the zero-field images above that of the first, and Z of the ion in them."""
+    if strength == 0:
+        return np.full(len(zero.images), np.nan), None
+
+    def computed(k: int) -> tuple[float, Array | None]:
+        calc: Any = calculator(strength * unit)
+        image = zero.images[k].copy()
+        dipole = (zero.energies[k] - calc.get_potential_energy(image)) / strength
+        if "born_effective_charges" not in calc.implemented_properties:
+            return dipole, None
+        return dipole, calc.get_property("born_effective_charges", image)[ion]
+
+    dipoles, charges = zip(*workers.share(computed, len(zero.images)), strict=True)
+    known = None if charges[0] is None else np.array(charges)
+    return np.array(dipoles) - dipoles[0], known
+
+
+def _strengths(strengths: ArrayLike, both: bool) -> Array:
+    values = np.array(strengths, dtype=float)
+    if values.ndim != 1 or not len(values) or not np.isfinite(values).all():
+        raise ValueError(f"`strengths` must be finite fields in V/Å, got {strengths!r}")
+    opposite = -values if both else values[:0]
+    return np.unique(np.concatenate([[0.0], values, opposite]) + 0.0)  # no negative zero
