@@ -5,14 +5,13 @@ from pathlib import Path
 
 import pytest
 import torch
-
-from ase_bec.descriptors.compiled import HAS_NUMBA, forget_stale_kernels
+from ase_bec.kernels.compiled import HAS_NUMBA, forget_stale_kernels
 
 
 def pytest_sessionstart() -> None:
     """Tests of single kernels must not run machine code of older sources either."""
     if HAS_NUMBA:
-        from ase_bec.descriptors.kernels.symmetry_functions import symmetry_forward
+        from ase_bec.kernels.symmetry_functions import symmetry_forward
 
         forget_stale_kernels(Path(symmetry_forward.stats.cache_path))
 

@@ -25,6 +25,7 @@ from ase_bec.calculators.electric import (
     sum_rule,
 )
 from ase_bec.calculators.properties import ENERGIES, ON_DEMAND, combined, offered, refusal
+from ase_bec.calculators.state import state_changes
 from ase_bec.calculators.work import TOLERANCE
 from ase_bec.calculators.wrapped import WrappedCalculator, exclusive, refuse_applied_field
 
@@ -175,7 +176,8 @@ class FieldCalculator(Calculator):
         ``field_forces`` (natoms, 3) in eV/Å, as added to the base calculator's;
         ``field_energy`` in eV, where an energy was computed; ``net_charge`` Q in e, the mean of
         the known diagonal of S = Σ_a Z_a, and ``sum_rule_residual`` in e, max |S − Q·1| over its
-        known rows, both of the source's own charges.
+        known rows, both of the source's own charges; ``charges_outside``, the number of atoms out
+        of what a model of the charges was made for.
         """
         with exclusive(self):
             if self._contribution is None or self.atoms is None:
@@ -188,6 +190,8 @@ class FieldCalculator(Calculator):
             }
             if self._contribution.energy is not None:
                 extras["field_energy"] = self._contribution.energy
+            if self._contribution.outside is not None:
+                extras["charges_outside"] = self._contribution.outside
             return extras
 
     def calculate(
@@ -243,7 +247,7 @@ class FieldCalculator(Calculator):
 
     def check_state(self, atoms: Atoms, tol: float = 1e-15) -> list[str]:
         """List what differs from the last calculation, the base's parameters included."""
-        changes = list(Calculator.check_state(self, atoms, tol=tol))
+        changes = state_changes(self.atoms, atoms)
         return [*changes, "calculator"] if self._base.changed() else changes
 
     def reset(self) -> None:
@@ -279,6 +283,8 @@ class FieldCalculator(Calculator):
         if not np.array_equal(field, self._term.field):
             self._term = replace(self._term, field=field)
             self._contribution = None
+            if getattr(self.source, "quadratic", False):
+                self._born = None
             self.results = {}
 
     def _given(self, atoms: Atoms | None) -> Atoms:
@@ -320,7 +326,8 @@ class FieldCalculator(Calculator):
     def _source_charges(self, atoms: Atoms) -> Array:
         if self._born is None:
             with exclusive(self.source):
-                self._born = np.array(self.source.born_charges(atoms), dtype=float)
+                found = self.source.born_charges(atoms, self._term.field)
+                self._born = np.array(found, dtype=float)
         return self._born
 
     def _refuse(self, name: str) -> None:

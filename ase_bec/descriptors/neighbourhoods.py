@@ -25,15 +25,15 @@ class Neighbourhoods(NamedTuple):
         r_j - r_i from centre to neighbour in Å; those beyond the cutoff are ignored.
     first : Tensor, (n + 1,) int64
         Pairs of centre i are ``first[i]:first[i + 1]``.
-    neighbour : Tensor, (e,) int64, optional
-        Atom of the structure that each pair's neighbour is.
+    neighbour : Tensor, (e,) int64
+        Atom of the system that each pair's neighbour is.
     """
 
     species: Tensor
     neighbour_species: Tensor
     vectors: Tensor
     first: Tensor
-    neighbour: Tensor | None = None
+    neighbour: Tensor
 
 
 def neighbourhoods(

@@ -9,12 +9,12 @@ from typing import Any
 import torch
 
 from ase_bec.data import Dataset
-from ase_bec.models.energy import NeuralNetworkPotential
 from ase_bec.models.formats.saved import load
 from ase_bec.models.polarization import PolarizationModel
-from ase_bec.models.terms.equivariant import EquivariantNetwork
-from ase_bec.models.terms.messages import MessagePassingNetwork
-from ase_bec.models.terms.vaf import VAFNetwork
+from ase_bec.models.potential import NeuralNetworkPotential
+from ase_bec.terms.equivariant import EquivariantNetwork
+from ase_bec.terms.messages import MessagePassingNetwork
+from ase_bec.terms.vaf import VAFNetwork
 from ase_bec.training.config import Config
 from ase_bec.training.formal_charges import guess_formal_charges
 from ase_bec.training.tasks.polarization import PolarizationTask

@@ -23,9 +23,9 @@ import numpy as np
 from numba import njit
 from numpy.typing import NDArray
 
-from ase_bec.descriptors.kernels.moments import exponentials, fast
 from ase_bec.descriptors.tables import element_pairs
 from ase_bec.descriptors.triplets import TRIPLET_COLUMNS
+from ase_bec.kernels.moments import exponentials, fast
 
 __all__ = ["G4", "G5", "V2", "TripletTables", "factors", "triplet_tables", "weights", "workspace"]
 

@@ -9,8 +9,8 @@ from __future__ import annotations
 import numpy as np
 from numba import njit
 
-from ase_bec.descriptors.kernels.moments import fast, gather, scatter
-from ase_bec.descriptors.kernels.triplet_rows import (
+from ase_bec.kernels.moments import fast, gather, scatter
+from ase_bec.kernels.triplet_rows import (
     G4,
     V2,
     TripletTables,

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from functools import lru_cache
 from itertools import pairwise
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -12,14 +13,16 @@ from torch import Tensor, nn
 from ase_bec.descriptors.density import NeighbourDensity
 from ase_bec.descriptors.harmonics import harmonics
 from ase_bec.descriptors.neighbourhoods import Neighbourhoods
-from ase_bec.models.terms.invariants import InvariantNetwork, spreads
+from ase_bec.terms.compiled import CompiledDipole, serves, weights_by_element
+from ase_bec.terms.invariants import InvariantNetwork, spreads
+from ase_bec.terms.term import LocalDipole, Rule
 
 __all__ = ["EquivariantNetwork"]
 
 UNLIMITED = 1e6  # e·Å; stands for no limit, since files hold finite numbers
 
 
-class EquivariantNetwork(InvariantNetwork):
+class EquivariantNetwork(LocalDipole, InvariantNetwork):
     r"""Local dipoles as sums of vectors with invariant coefficients.
 
     .. math:: \mathbf D_i = \sum_c \varphi_c(G_i)\, \mathbf V_{i,c}
@@ -73,7 +76,7 @@ class EquivariantNetwork(InvariantNetwork):
             self.register_buffer(f"_coupling{l}", coupling(l).clone(), persistent=False)
         self.double()
 
-    def config(self) -> dict[str, object]:
+    def config(self) -> dict[str, Any]:
         """Plain arguments that make this network again, without its numbers."""
         return {
             "cutoff": self.cutoff,
@@ -83,26 +86,40 @@ class EquivariantNetwork(InvariantNetwork):
             "hidden": list(self.hidden),
         }
 
-    def numbers(self) -> Tensor:
-        """Copy of all numbers in one vector: contraction, scales, limits, weights by element."""
-        scales = self.mean, self.deviation, self.size, self._bounds()
-        with torch.no_grad():
-            return torch.cat(
-                [x.flatten() for x in (self.contraction, *scales, *self.networks.parameters())]
-            )
-
     def forward(self, nb: Neighbourhoods) -> Tensor:  # type: ignore[override]
         """Local dipoles (n, 3) in e·Å of n centres."""
         return self.from_density(self.density(nb), nb.species)
+
+    def with_outside(self, nb: Neighbourhoods) -> tuple[Tensor, Tensor]:
+        """Local dipoles, and their sizes over their limits."""
+        dipoles = self(nb)
+        return dipoles, dipoles.detach().norm(dim=1) / self.bounds()[nb.species]
+
+    def rule(self, device: torch.device) -> Rule | None:
+        """Compiled kernel on the CPU."""
+        if not serves(self, device):
+            return None
+        weights = weights_by_element(self.networks, "silu")
+        if weights is None or self.contraction.shape[3] != self.n_elements * self.density.radial:
+            return None
+        sizes, _, networks = weights
+        scales = self.mean, self.deviation, self.size, self.bounds()
+        numbers = [x.detach().flatten() for x in (self.contraction, *scales, networks)]
+        density = self.density
+        shape = density.cutoff, density.radial, density.degree, density.closest
+        from ase_bec.kernels.equivariant import local_dipoles
+
+        tables = _tables(shape, self.channels, tuple(sizes.tolist()))
+        return CompiledDipole(local_dipoles, tables, torch.cat(numbers).numpy())
 
     def from_density(self, density: Tensor, species: Tensor) -> Tensor:
         """Local dipoles (n, 3) in e·Å from the centres' densities."""
         channels = self.contracted(density, species)
         factors = self.outputs(self.invariants(density, channels), species) / self.size[species]
         dipoles: Tensor = factors[:, None, :] @ self.vectors(channels)
-        return _bounded(dipoles[:, 0], self._bounds()[species])
+        return _bounded(dipoles[:, 0], self.bounds()[species])
 
-    def _bounds(self) -> Tensor:
+    def bounds(self) -> Tensor:
         """Limits by element, infinite where there is none."""
         return self.limit.masked_fill(self.limit >= UNLIMITED, torch.inf)
 
@@ -176,3 +193,12 @@ def coupling(l: int) -> Tensor:  # noqa: E741
     scaled = (4 * l + 2) * found[: 2 * l + 3]
     out: Tensor = scaled.sign() * (scaled**2).round().sqrt() / (4 * l + 2)
     return out
+
+
+@lru_cache(maxsize=16)
+def _tables(shape: tuple[float, int, int, float], channels: int, sizes: tuple[int, ...]) -> Any:
+    from ase_bec.kernels.equivariant import equivariant_tables
+
+    density = NeighbourDensity(1, *shape)
+    couplings = [coupling(degree).numpy() for degree in range(density.degree)]
+    return equivariant_tables(density.cutoff, density.gaussians, channels, sizes, couplings)

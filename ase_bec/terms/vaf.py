@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from ase_bec.descriptors.neighbourhoods import Neighbourhoods
 from ase_bec.descriptors.scaling import MinMaxScaling
 from ase_bec.descriptors.vector_functions import VectorFunctions
 from ase_bec.networks import ElementNetworks
+from ase_bec.terms.term import LocalDipole
 
 __all__ = ["VAFNetwork"]
 
@@ -18,7 +20,7 @@ __all__ = ["VAFNetwork"]
 _TURNED = ((1, 2, 0), (2, 0, 1), (0, 1, 2))
 
 
-class VAFNetwork(nn.Module):
+class VAFNetwork(LocalDipole):
     r"""Local dipoles from vector atomic fingerprints.
 
     .. math:: D_{i,\alpha} = \mathrm{NN}_{Z_i}(\mathbf V_i^\alpha)
@@ -73,7 +75,7 @@ class VAFNetwork(nn.Module):
         self.networks = ElementNetworks(n_elements, (n_features, *hidden, 1), activation).double()
         self.hidden, self.activation = tuple(int(n) for n in hidden), activation
 
-    def config(self) -> dict[str, object]:
+    def config(self) -> dict[str, Any]:
         """Plain arguments that make this network again, without its numbers."""
         return {
             "cutoff": self.cutoff,
@@ -82,11 +84,6 @@ class VAFNetwork(nn.Module):
             "hidden": list(self.hidden),
             "activation": self.activation,
         }
-
-    def numbers(self) -> Tensor:
-        """Copy of all numbers in one vector: scales, then weights by element."""
-        every = (self.scaling.low, self.scaling.high, *self.networks.parameters())
-        return torch.cat([x.detach().flatten() for x in every])
 
     def forward(self, nb: Neighbourhoods) -> Tensor:
         """Local dipoles (n, 3) in e·Å of n centres."""

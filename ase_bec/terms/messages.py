@@ -3,20 +3,22 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from ase_bec.descriptors.density import NeighbourDensity
 from ase_bec.descriptors.moments import make_shell, moments
 from ase_bec.descriptors.neighbourhoods import Neighbourhoods, pad
-from ase_bec.models.terms.equivariant import EquivariantNetwork
-from ase_bec.models.terms.invariants import InvariantNetwork
+from ase_bec.terms.equivariant import EquivariantNetwork
+from ase_bec.terms.invariants import InvariantNetwork
+from ase_bec.terms.term import LocalDipole
 
 __all__ = ["MessagePassingNetwork"]
 
 
-class MessagePassingNetwork(nn.Module):
+class MessagePassingNetwork(LocalDipole):
     r"""Local dipoles from two neighbour densities, that of the elements and that of messages.
 
     Every atom makes a few invariant numbers h_q from its own density, between -1 and 1, and sends
@@ -38,6 +40,7 @@ class MessagePassingNetwork(nn.Module):
     """
 
     kind = "message-passing"
+    whole = True
 
     def __init__(
         self,
@@ -70,14 +73,9 @@ class MessagePassingNetwork(nn.Module):
         """Largest dipoles that are left as they are, (n_elements,) in e·Å."""
         return self.dipoles.limit
 
-    def config(self) -> dict[str, object]:
+    def config(self) -> dict[str, Any]:
         """Plain arguments that make this network again, without its numbers."""
         return self.dipoles.config() | {"messages": self.n_messages}
-
-    def numbers(self) -> Tensor:
-        """Copy of all numbers in one vector."""
-        with torch.no_grad():
-            return torch.cat([x.flatten() for x in self.state_dict().values()])
 
     def forward(self, nb: Neighbourhoods) -> Tensor:
         """Local dipoles (n, 3) in e·Å of all n atoms of a structure.
@@ -88,6 +86,11 @@ class MessagePassingNetwork(nn.Module):
             If the centres are not all atoms.
         """
         return self.from_densities(*self.densities(nb), nb.species)
+
+    def with_outside(self, nb: Neighbourhoods) -> tuple[Tensor, Tensor]:
+        """Local dipoles, and their sizes over their limits."""
+        dipoles = self(nb)
+        return dipoles, dipoles.detach().norm(dim=1) / self.dipoles.bounds()[nb.species]
 
     def densities(self, nb: Neighbourhoods) -> tuple[Tensor, Tensor]:
         """Densities of elements (n, n_elements, K, M) and of messages (n, n_messages, K, M)."""

@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 from ase_bec.descriptors.harmonics import harmonic_tables
 
 __all__ = [
+    "cosine_cutoffs",
     "exponentials",
     "gather",
     "harmonic_constants",
@@ -117,12 +118,12 @@ def gather(
         r = sqrt(x * x + y * y + z * z)
         geometry[0, j], geometry[1, j], geometry[2, j] = x / r, y / r, z / r
         geometry[3, j] = r
-    _cosine_cutoffs(geometry[3], cutoff, n, geometry[4], geometry[5])
+    cosine_cutoffs(geometry[3], cutoff, n, geometry[4], geometry[5])
     return int(n)
 
 
 @njit(cache=True, nogil=True, fastmath={"contract"})
-def _cosine_cutoffs(r: Array, cutoff: float, n: int, value: Array, slope: Array) -> None:
+def cosine_cutoffs(r: Array, cutoff: float, n: int, value: Array, slope: Array) -> None:
     """f_c = ½ cos(πr/R_c) + ½ and its derivative for n distances up to R_c.
 
     Series about R_c/2, to rounding: unlike calls of cos and sin, a loop that vectorises.
@@ -254,7 +255,7 @@ def moments_backward(
     ``turned``: (3, (L+1)^2) scratch.
     """
     torque[:] = 0.0
-    t0, t1, t2 = turned[0], turned[1], turned[2]
+    t0, t1, t2, long = turned[0], turned[1], turned[2], y.shape[1] >= 64
     for e in range(start.size - 1):
         if start[e] == start[e + 1]:
             continue
@@ -264,18 +265,40 @@ def moments_backward(
                 out, partner, turn = turned[i], h.partner[i], h.turn[i]
                 for k in range(row.size):  # the operators are antisymmetric
                     out[k] = -turn[k, 0] * row[partner[k, 0]] - turn[k, 1] * row[partner[k, 1]]
-            for j in range(start[e], start[e + 1]):
-                yj = y[j]
+            j = start[e]
+            while long and j + 2 <= start[e + 1]:  # what is loaded serves two neighbours
+                y0, y1 = y[j], y[j + 1]
+                total = a0 = a1 = a2 = rest = b0 = b1 = b2 = w[j] * 0
+                for k in range(row.size):
+                    total += row[k] * y0[k]
+                    a0 += t0[k] * y0[k]
+                    a1 += t1[k] * y0[k]
+                    a2 += t2[k] * y0[k]
+                    rest += row[k] * y1[k]
+                    b0 += t0[k] * y1[k]
+                    b1 += t1[k] * y1[k]
+                    b2 += t2[k] * y1[k]
+                d_w[j], d_w[j + 1] = total, rest
+                torque[0, j] += w[j] * a0
+                torque[1, j] += w[j] * a1
+                torque[2, j] += w[j] * a2
+                torque[0, j + 1] += w[j + 1] * b0
+                torque[1, j + 1] += w[j + 1] * b1
+                torque[2, j + 1] += w[j + 1] * b2
+                j += 2
+            while j < start[e + 1]:
+                y0 = y[j]
                 total = a0 = a1 = a2 = w[j] * 0
-                for k in range(yj.size):
-                    total += row[k] * yj[k]
-                    a0 += t0[k] * yj[k]
-                    a1 += t1[k] * yj[k]
-                    a2 += t2[k] * yj[k]
+                for k in range(row.size):
+                    total += row[k] * y0[k]
+                    a0 += t0[k] * y0[k]
+                    a1 += t1[k] * y0[k]
+                    a2 += t2[k] * y0[k]
                 d_w[j] = total
                 torque[0, j] += w[j] * a0
                 torque[1, j] += w[j] * a1
                 torque[2, j] += w[j] * a2
+                j += 1
 
 
 @njit(cache=True, nogil=True, fastmath=fast)

@@ -8,7 +8,8 @@ import numpy as np
 from numba import njit
 from numpy.typing import NDArray
 
-from ase_bec.descriptors.kernels.moments import (
+from ase_bec.descriptors.tables import AngularPlan, element_pairs
+from ase_bec.kernels.moments import (
     Harmonics,
     exponentials,
     fast,
@@ -21,9 +22,9 @@ from ase_bec.descriptors.kernels.moments import (
     padded_width,
     scatter,
 )
-from ase_bec.descriptors.tables import AngularPlan, element_pairs
 
 __all__ = ["SymmetryTables", "symmetry_backward", "symmetry_forward", "symmetry_tables"]
+__all__ += ["by_distance", "g2_backward", "g2_forward", "g2_gaussians", "g5_backward", "g5_forward"]
 
 Array = NDArray[Any]
 
@@ -74,38 +75,43 @@ def symmetry_tables(
 
 
 @njit(cache=True, nogil=True, fastmath=fast)
-def _g2_forward(t, geometry, start, n, scratch, out):  # type: ignore[no-untyped-def]
-    """out[e * F2 + f] = Σ_{j of e} exp[-η(r - R_s)²] f_c."""
+def g2_gaussians(t, geometry, n, scratch, gauss):  # type: ignore[no-untyped-def]
+    """gauss[f, j] = exp[-η(r - R_s)²]."""
+    for f in range(t.g2.shape[0]):
+        eta, centre, row = t.g2[f, 0], t.g2[f, 1], gauss[f]
+        for j in range(n):
+            row[j] = -eta * (geometry[3, j] - centre) ** 2
+        exponentials(row, n, scratch)
+
+
+@njit(cache=True, nogil=True, fastmath=fast)
+def g2_forward(t, geometry, start, gauss, out):  # type: ignore[no-untyped-def]
+    """out[e * F2 + f] = Σ_{j of e} gauss f_c."""
     n_g2 = t.g2.shape[0]
     for f in range(n_g2):
-        eta, centre = t.g2[f, 0], t.g2[f, 1]
-        for j in range(n):
-            scratch[0, j] = -eta * (geometry[3, j] - centre) ** 2
-        exponentials(scratch[0], n, scratch[1])
+        row = gauss[f]
         for e in range(start.size - 1):
             total = 0.0
             for j in range(start[e], start[e + 1]):
-                total += scratch[0, j] * geometry[4, j]
+                total += row[j] * geometry[4, j]
             out[e * n_g2 + f] = total
 
 
 @njit(cache=True, nogil=True, fastmath=fast)
-def _g2_backward(t, geometry, start, n, scratch, d_out, d_distance):  # type: ignore[no-untyped-def]
+def g2_backward(t, geometry, start, gauss, d_out, d_distance):  # type: ignore[no-untyped-def]
+    """Add to the derivative by the distances."""
     n_g2 = t.g2.shape[0]
     for f in range(n_g2):
-        eta, centre = t.g2[f, 0], t.g2[f, 1]
-        for j in range(n):
-            scratch[0, j] = -eta * (geometry[3, j] - centre) ** 2
-        exponentials(scratch[0], n, scratch[1])
+        eta, centre, row = t.g2[f, 0], t.g2[f, 1], gauss[f]
         for e in range(start.size - 1):
             d = d_out[e * n_g2 + f]
             for j in range(start[e], start[e + 1]):
                 inner = -2.0 * eta * (geometry[3, j] - centre) * geometry[4, j]
-                d_distance[j] += d * scratch[0, j] * (inner + geometry[5, j])
+                d_distance[j] += d * row[j] * (inner + geometry[5, j])
 
 
 @njit(cache=True, nogil=True, fastmath=fast)
-def _g5_forward(t, a, weights, start, values, out):  # type: ignore[no-untyped-def]
+def g5_forward(t, a, weights, start, values, out):  # type: ignore[no-untyped-def]
     """out[pair * F5 + f] from the moments a[e, c, lm]."""
     n_channels, n_powers, n_g5 = t.gaussians.shape[0], t.extent.size, t.channel.size
     for pair in range(t.pairs.shape[0]):
@@ -127,7 +133,7 @@ def _g5_forward(t, a, weights, start, values, out):  # type: ignore[no-untyped-d
 
 
 @njit(cache=True, nogil=True, fastmath=fast)
-def _g5_backward(t, a, d_out, values, d_spread, d_a, d_own):  # type: ignore[no-untyped-def]
+def g5_backward(t, a, d_out, values, d_spread, d_a, d_own):  # type: ignore[no-untyped-def]
     """Derivatives by the moments, and by Σ_j w_c² of each element."""
     n_channels, n_powers, n_g5 = t.gaussians.shape[0], t.extent.size, t.channel.size
     d_a[:] = 0.0
@@ -154,12 +160,23 @@ def _g5_backward(t, a, d_out, values, d_spread, d_a, d_own):  # type: ignore[no-
 
 
 @njit(cache=True, nogil=True, fastmath=fast)
+def by_distance(start, d_weights, d_own, weights, slopes, d_distance):  # type: ignore[no-untyped-def]
+    """Add the derivative through weights w_c and through Σ_j w_c² of each element."""
+    for e in range(start.size - 1):
+        for c in range(weights.shape[0]):
+            for j in range(start[e], start[e + 1]):
+                d = d_weights[c, j] + 2.0 * d_own[e, c] * weights[c, j]
+                d_distance[j] += d * slopes[c, j]
+
+
+@njit(cache=True, nogil=True, fastmath=fast)
 def symmetry_forward(vectors, species, first, low, high, t, a, out):  # type: ignore[no-untyped-def]
     """Features out[i] and moments a[i] of the centres low … high - 1."""
     dtype, n_elements, n_channels = vectors.dtype, a.shape[1], t.gaussians.shape[0]
     width = padded_width(first, low, high)
     pair, start = np.empty(width, np.int64), np.empty(n_elements + 1, np.int64)
     geometry, scratch = np.zeros((6, width)), np.empty((2, width))
+    gauss = np.empty((t.g2.shape[0], width))
     weights, slopes = np.empty((n_channels, width), dtype), np.empty((n_channels, width))
     q = np.zeros((t.harmonics.up.size, width), dtype)
     power = np.zeros((2 * t.harmonics.degree + 2, width), dtype)
@@ -167,12 +184,13 @@ def symmetry_forward(vectors, species, first, low, high, t, a, out):  # type: ig
     n_radial = t.g2.shape[0] * n_elements
     for i in range(low, high):
         n = gather(vectors, species, first[i], first[i + 1], t.cutoff, pair, start, geometry)
-        _g2_forward(t, geometry, start, n, scratch, out[i, :n_radial])
+        g2_gaussians(t, geometry, n, scratch[1], gauss)
+        g2_forward(t, geometry, start, gauss, out[i, :n_radial])
         if n_channels:
             gaussian_channels(t.gaussians, geometry, n, scratch, weights, slopes)
             harmonic_rows(t.harmonics, geometry, n, q, power, y)
             moments_forward(weights, y, start, a[i])
-            _g5_forward(t, a[i], weights, start, values, out[i, n_radial:])
+            g5_forward(t, a[i], weights, start, values, out[i, n_radial:])
 
 
 @njit(cache=True, nogil=True, fastmath=fast)
@@ -182,6 +200,7 @@ def symmetry_backward(vectors, species, first, low, high, t, a, d_out, d_vectors
     width, entries = padded_width(first, low, high), a.shape[3]
     pair, start = np.empty(width, np.int64), np.empty(n_elements + 1, np.int64)
     geometry, scratch = np.zeros((6, width)), np.empty((2, width))
+    gauss = np.empty((t.g2.shape[0], width))
     weights, slopes = np.empty((n_channels, width), dtype), np.empty((n_channels, width))
     q = np.zeros((t.harmonics.up.size, width), dtype)
     power = np.zeros((2 * t.harmonics.degree + 2, width), dtype)
@@ -194,15 +213,12 @@ def symmetry_backward(vectors, species, first, low, high, t, a, d_out, d_vectors
     for i in range(low, high):
         n = gather(vectors, species, first[i], first[i + 1], t.cutoff, pair, start, geometry)
         d_distance[:n] = 0.0
-        _g2_backward(t, geometry, start, n, scratch, d_out[i, :n_radial], d_distance)
+        g2_gaussians(t, geometry, n, scratch[1], gauss)
+        g2_backward(t, geometry, start, gauss, d_out[i, :n_radial], d_distance)
         if n_channels:
             gaussian_channels(t.gaussians, geometry, n, scratch, weights, slopes)
             harmonic_rows(t.harmonics, geometry, n, q, power, y)
-            _g5_backward(t, a[i], d_out[i, n_radial:], values, d_spread, d_a, d_own)
+            g5_backward(t, a[i], d_out[i, n_radial:], values, d_spread, d_a, d_own)
             moments_backward(t.harmonics, d_a, weights, y, start, turned, d_weights, torque)
-            for e in range(n_elements):
-                for c in range(n_channels):
-                    for j in range(start[e], start[e + 1]):
-                        d = d_weights[c, j] + 2.0 * d_own[e, c] * weights[c, j]
-                        d_distance[j] += d * slopes[c, j]
+            by_distance(start, d_weights, d_own, weights, slopes, d_distance)
         scatter(geometry, n, pair, d_distance, torque, d_vectors)

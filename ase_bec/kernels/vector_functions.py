@@ -8,7 +8,9 @@ import numpy as np
 from numba import njit
 from numpy.typing import NDArray
 
-from ase_bec.descriptors.kernels.moments import (
+from ase_bec.descriptors.separable import SeparableGaussians
+from ase_bec.descriptors.tables import VectorPlan, element_pairs
+from ase_bec.kernels.moments import (
     Harmonics,
     exponentials,
     fast,
@@ -20,9 +22,7 @@ from ase_bec.descriptors.kernels.moments import (
     padded_width,
     scatter,
 )
-from ase_bec.descriptors.kernels.symmetry_functions import spread_over_entries
-from ase_bec.descriptors.separable import SeparableGaussians
-from ase_bec.descriptors.tables import VectorPlan, element_pairs
+from ase_bec.kernels.symmetry_functions import spread_over_entries
 
 __all__ = ["VectorTables", "vector_backward", "vector_forward", "vector_tables"]
 

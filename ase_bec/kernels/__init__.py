@@ -1,0 +1,1 @@
+"""Numba kernels: all compiled code, serial, without the interpreter lock, over ranges of centres."""
