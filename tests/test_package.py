@@ -17,6 +17,7 @@ PACKAGE = ROOT / "ase_bec"
 # Each module may import from its own and from earlier layers.
 LAYERS = (
     {
+        "atomic_files",
         "cutoffs",
         "directions",
         "interruption",
