@@ -15,20 +15,22 @@ from ase.build import molecule
 from ase.calculators.lj import LennardJones
 from ase.io.trajectory import Trajectory
 
-from ase_bec.workflows.dynamics.md import run_md
-from ase_bec.workflows.dynamics.settings import MDSettings
-from ase_bec.workflows.dynamics.table import read_table
-from ase_bec.workflows.structures.amorphous import melt_quench
-from ase_bec.workflows.structures.bonds import (
+from ase_bec.workflows import (
+    MDSettings,
+    MeltQuenchSettings,
     UnphysicalStructure,
+    Walls,
+    beta_lithium_phosphate,
     count_bonds,
-    require_apart,
-    require_temperature,
+    density_of,
+    melt_quench,
+    random_structure,
+    read_table,
+    run_md,
+    scaled_to_density,
 )
-from ase_bec.workflows.structures.crystals import beta_lithium_phosphate
-from ase_bec.workflows.structures.melt_settings import MeltQuenchSettings
-from ase_bec.workflows.structures.packing import density_of, random_structure, scaled_to_density
-from ase_bec.workflows.structures.walls import Walls, wall_energy
+from ase_bec.workflows.structures.bonds import require_apart, require_temperature
+from ase_bec.workflows.structures.walls import wall_energy
 
 SETTINGS = MeltQuenchSettings(
     melt_temperature=900.0,

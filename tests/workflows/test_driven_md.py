@@ -15,11 +15,9 @@ from ase.io.trajectory import Trajectory
 from field_examples import NoForces, PairCharges, neutral_charges, skewed_alloy
 
 from ase_bec import FieldCalculator
-from ase_bec.calculators.waveforms import PulseField, RampField, SineField
-from ase_bec.workflows.dynamics.md import MDSettings, run_md
+from ase_bec.calculators import PulseField, RampField, SineField
+from ase_bec.workflows import MDSettings, beta_lithium_phosphate, plot_run, read_table, run_md
 from ase_bec.workflows.dynamics.observables import Observables
-from ase_bec.workflows.dynamics.table import plot_run, read_table
-from ase_bec.workflows.structures.crystals import beta_lithium_phosphate
 
 AMPLITUDE = (0.03, -0.05, 0.08)
 WAVE = SineField(AMPLITUDE, period=37.0, phase=0.4)

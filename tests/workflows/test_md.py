@@ -23,8 +23,7 @@ from ase.constraints import FixAtoms
 from ase.io import read
 from ase.io.trajectory import Trajectory
 
-from ase_bec.interruption import handling_interruption
-from ase_bec.workflows.dynamics.md import MDSettings, run_md
+from ase_bec.workflows import MDSettings, handling_interruption, run_md
 from ase_bec.workflows.dynamics.record import FrameWriter, last_frame
 
 THERMOSTATS = ("nose-hoover", "langevin", "none")
