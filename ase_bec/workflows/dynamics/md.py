@@ -17,7 +17,13 @@ from ase_bec.calculators.schedule import attach_field
 from ase_bec.interruption import interruption
 from ase_bec.progress import progress_bar
 from ase_bec.workflows.dynamics.observables import Observables
-from ase_bec.workflows.dynamics.record import Frame, FrameWriter, RowMaker, Table, first_frame
+from ase_bec.workflows.dynamics.record import (
+    FrameWriter,
+    RecordedFrame,
+    RowMaker,
+    Table,
+    first_frame,
+)
 from ase_bec.workflows.dynamics.resumption import compare_fields, place, start_frame
 from ase_bec.workflows.dynamics.settings import (
     MDSettings,
@@ -146,7 +152,7 @@ def run_md(
     return MDRun(recorder.step, steps, recorder.step // settings.interval + 1)
 
 
-def _dynamics(atoms: Atoms, settings: MDSettings, frame: Frame | None) -> MolecularDynamics:
+def _dynamics(atoms: Atoms, settings: MDSettings, frame: RecordedFrame | None) -> MolecularDynamics:
     """Make the integrator, at the first step or at that of a frame."""
     rng = np.random.default_rng(settings.seed)
     if frame is None:
@@ -206,7 +212,7 @@ class _Recorder:
         table: Table,
         observables: Observables,
         interval: int,
-        frame: Frame | None,
+        frame: RecordedFrame | None,
         check: Callable[[Atoms], None] | None,
     ) -> None:
         self._writer, self._table, self._interval = writer, table, interval

@@ -22,7 +22,7 @@ _COUNT = 32  # byte offset of the number of frames in an ASE trajectory
 
 
 @dataclass(frozen=True)
-class Frame:
+class RecordedFrame:
     """One recorded frame and all that is needed to continue from it.
 
     Attributes
@@ -142,7 +142,7 @@ def recorded_values(path: Path, most: int) -> list[dict[str, Any]]:
         return [trajectory.backend[int(k)].md for k in chosen]
 
 
-def last_frame(path: Path) -> Frame | None:
+def last_frame(path: Path) -> RecordedFrame | None:
     """Read the last frame, dropping those that a power failure left broken at the end.
 
     Returns
@@ -177,7 +177,7 @@ def _open(path: Path) -> TrajectoryReader:
         raise ValueError(f"`{path}` is not a readable ASE trajectory: {error}") from error
 
 
-def _read_whole(trajectory: TrajectoryReader, index: int) -> Frame | None:
+def _read_whole(trajectory: TrajectoryReader, index: int) -> RecordedFrame | None:
     """Read a frame, or return None where its bytes are not those that were written."""
     try:
         md = trajectory.backend[index].asdict()["md"]
@@ -186,7 +186,7 @@ def _read_whole(trajectory: TrajectoryReader, index: int) -> Frame | None:
         return None
     if checksum(atoms) != md["checksum"]:
         return None
-    return Frame(atoms, int(md["step"]), md["state"], md)
+    return RecordedFrame(atoms, int(md["step"]), md["state"], md)
 
 
 RowMaker = Callable[[Atoms, Mapping[str, Any], Mapping[str, Any] | None], list[Any]]

@@ -1,6 +1,6 @@
 """Distinct Li hops of the published crystal and their barriers, without field and in 0.1 V/Å.
 
-    python benchmarks/hops.py ../shared/data/shimizu_li3po4 --picture docs/hops.png
+    python benchmarks/distinct_hops.py ../shared/data/shimizu_li3po4 --picture docs/hops.png
 
 Finds the source paper's second path and those perpendicular to the field, with the released
 potential and the bundled Born charges, and prints the tables of docs/reproduction.md.
