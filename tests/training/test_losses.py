@@ -107,7 +107,7 @@ def test_one_direction_is_unbiased() -> None:
 @pytest.mark.parametrize("kind", KINDS)
 def test_directions_that_chance_gives_average_to_the_exact_loss(kind: str) -> None:
     task = polarization_task(kind)
-    directions = task._path.directions(torch.randn(20000, 3, dtype=torch.float64))
+    directions = task._training.directions(torch.randn(20000, 3, dtype=torch.float64))
     second_moment = directions.T @ directions / len(directions)
     assert second_moment.numpy() == pytest.approx(np.eye(3) / 3, abs=0.01)
 
