@@ -6,7 +6,7 @@ from ase_bec.lazy import lazy_names
 
 if TYPE_CHECKING:
     from ase_bec.training.config import Config, DataOptions, TrainingOptions, read_config
-    from ase_bec.training.evaluation import Comparison, errors_of, evaluate, table
+    from ase_bec.training.evaluation import Comparison, error_table, errors_of, evaluate
     from ase_bec.training.formal_charges import guess_formal_charges
     from ase_bec.training.parallel import Processes, processes
     from ase_bec.training.parity import plot_parity
@@ -23,6 +23,7 @@ __all__ = [
     "Result",
     "Split",
     "TrainingOptions",
+    "error_table",
     "errors_of",
     "evaluate",
     "guess_formal_charges",
@@ -30,7 +31,6 @@ __all__ = [
     "processes",
     "read_config",
     "split_frames",
-    "table",
     "train",
 ]
 
