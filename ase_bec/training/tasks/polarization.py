@@ -26,7 +26,7 @@ from ase_bec.training.tasks.task import Errors, Loss, rmse, tally
 __all__ = ["PolarizationSample", "PolarizationTask"]
 
 
-class _Path(Protocol):
+class _Training(Protocol):
     """How a network is trained."""
 
     def prepare(self, system: System, species: Tensor) -> Any: ...
@@ -191,7 +191,7 @@ class PolarizationTask:
         return sum(self.weights[k] * rmse(errors[n]) ** 2 for k, n in pairs if self.weights[k])
 
 
-def _training_of(network: Network) -> _Path:
+def _training_of(network: Network) -> _Training:
     if isinstance(network, EquivariantNetwork):
         return DensityTraining(network)
     if isinstance(network, MessagePassingNetwork):
