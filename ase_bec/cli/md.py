@@ -6,8 +6,9 @@ import argparse
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from ase_bec.cli import field, inputs
+from ase_bec.cli import dynamics, field, inputs
 from ase_bec.cli.errors import InputError, input_checked, require_new
+from ase_bec.plotting import save_figure
 
 if TYPE_CHECKING:
     from ase import Atoms
@@ -40,9 +41,6 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     run_.add_argument(
         "--time", type=inputs.time, metavar="TIME", required=True, help="whole time, such as 10ps"
     )
-    run_.add_argument(
-        "--timestep", type=inputs.time, metavar="TIME", default="1fs", help="(default: 1fs)"
-    )
     run_.add_argument("--temperature", type=float, metavar="K", help="of thermostat and start")
     run_.add_argument(
         "--thermostat",
@@ -50,32 +48,14 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         default="nose-hoover",
         help="(default: %(default)s)",
     )
-    run_.add_argument(
-        "--relaxation-time",
-        type=inputs.time,
-        metavar="TIME",
-        default="100fs",
-        help="of the thermostat (default: %(default)s)",
-    )
-    run_.add_argument(
-        "--interval",
-        type=int,
-        metavar="N",
-        default=10,
-        help="steps from frame to frame (default: 10)",
-    )
-    run_.add_argument(
-        "--seed", type=int, metavar="N", default=0, help="of velocities and langevin (default: 0)"
-    )
+    dynamics.add_integration(run_, timestep="1fs")
     field.add_arguments(parser, energies=("potential", "work", "none"))
     _add_shape(parser)
     output = parser.add_argument_group("output")
     output.add_argument(
         "--output", type=Path, metavar="TRAJ", default=Path("md.traj"), help="(default: md.traj)"
     )
-    existing = output.add_mutually_exclusive_group()
-    existing.add_argument("--resume", action="store_true", help="go on from the last frame")
-    existing.add_argument("--overwrite", action="store_true", help="replace earlier output")
+    dynamics.add_existing(output, resume="go on from the last frame")
 
 
 def _add_shape(parser: argparse.ArgumentParser) -> None:
@@ -178,5 +158,5 @@ def _draw(trajectory: Path) -> Path:
     from ase_bec.workflows.dynamics.table import plot_run
 
     picture = trajectory.with_suffix(".png")
-    plot_run(trajectory).savefig(picture, dpi=120)
+    save_figure(plot_run(trajectory), picture, dpi=120)
     return picture

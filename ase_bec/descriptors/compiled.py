@@ -76,11 +76,11 @@ class _Compiled(torch.autograd.Function):
         v, s, f = _arrays(vectors, species, first)
         out = np.empty((n, *d.shape), v.dtype)
         kept = () if d.moments is None else (np.empty((n, *d.moments), v.dtype),)
-        over_ranges(
-            lambda low, high, _: d.forward(v, s, f, low, high, d.tables, *kept, out),
-            n,
-            thread_count(n),
-        )
+
+        def work(low: int, high: int, thread: int) -> None:
+            d.forward(v, s, f, low, high, d.tables, *kept, out)
+
+        over_ranges(work, n, thread_count(n))
         ctx.save_for_backward(vectors)
         ctx.inputs = (d, v, s, f, kept)
         return torch.from_numpy(out)
@@ -125,9 +125,9 @@ def _backward(
         kept = () if d.moments is None else (np.zeros((0, *d.moments), v.dtype),)
     (g,) = _arrays(d_out)
     grad, n = np.zeros_like(v), len(f) - 1
-    over_ranges(
-        lambda low, high, _: d.backward(v, s, f, low, high, d.tables, *kept, g, grad),
-        n,
-        thread_count(n),
-    )
+
+    def work(low: int, high: int, thread: int) -> None:
+        d.backward(v, s, f, low, high, d.tables, *kept, g, grad)
+
+    over_ranges(work, n, thread_count(n))
     return grad

@@ -1,9 +1,9 @@
 """Numba kernel of the equivariant network: local dipoles, and the derivative of e·ΣD, in one pass.
 
 The formulas are those of :class:`~ase_bec.terms.equivariant.EquivariantNetwork`, differentiated by
-hand: the density of a centre, its network and the derivatives of both in one go, so that the functions of its
-neighbours are made once. Centres of one element go through the network in blocks, so that its
-weights are read from memory once for each block.
+hand: the density of a centre, its network and the derivatives of both in one go, so that the
+functions of its neighbours are made once. Centres of one element go through the network in blocks,
+side by side, so that loops over them vectorise.
 """
 
 from __future__ import annotations

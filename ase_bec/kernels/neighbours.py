@@ -15,7 +15,7 @@ def _images(difference, reach):  # type: ignore[no-untyped-def]
     """Whole numbers n with |difference + n| <= reach, half open; only 0 if nothing repeats."""
     if reach < 0:
         return 0, 1
-    return int(ceil(-reach - difference)), int(floor(reach - difference)) + 1
+    return ceil(-reach - difference), floor(reach - difference) + 1
 
 
 @njit(cache=True, nogil=True)

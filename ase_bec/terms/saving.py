@@ -2,25 +2,22 @@
 
 from __future__ import annotations
 
-import os
 import re
 from os import PathLike
 from pathlib import Path
 from pickle import UnpicklingError
-from typing import TYPE_CHECKING
-from uuid import uuid4
+from typing import Any
 
 import torch
 
-if TYPE_CHECKING:
-    from ase_bec.terms.model import Model
+from ase_bec.atomic_files import atomic_path
 
 __all__ = ["FORMAT", "VERSION", "save"]
 
 FORMAT, VERSION = "ase_bec model", 2
 
 
-def save(model: Model, path: str | PathLike[str]) -> None:
+def save(model: Any, path: str | PathLike[str]) -> None:
     """Write a model; an interrupted write leaves an older file as it was.
 
     Raises
@@ -43,16 +40,10 @@ def save(model: Model, path: str | PathLike[str]) -> None:
         "state": model.state_dict(),
         "metadata": model.metadata,
     }
-    unfinished = path.with_name(f".{path.name}.{uuid4().hex}")
-    try:
-        with unfinished.open("xb") as file:
+    with atomic_path(path) as temporary:
+        with temporary.open("wb") as file:
             torch.save(content, file)
-            file.flush()
-            os.fsync(file.fileno())
-        _check_plain(unfinished)
-        unfinished.replace(path)
-    finally:
-        unfinished.unlink(missing_ok=True)
+        _check_plain(temporary)
 
 
 def _check_plain(path: Path) -> None:

@@ -64,7 +64,7 @@ def test_neb_with_and_without_field(hop: list[str], capsys: pytest.CaptureFixtur
     picture = Path("neb.png").read_bytes()
     assert picture.startswith(b"\x89PNG")
     assert len(picture) > 10_000
-    assert not list(Path().glob("*.part"))
+    assert not [path for path in Path().iterdir() if path.name.startswith(".")]
 
 
 def test_neb_takes_the_work_from_the_initial_image_where_there_is_no_dipole(

@@ -16,11 +16,13 @@ from ase import Atoms
 from ase.io.trajectory import Trajectory, TrajectoryReader, TrajectoryWriter
 from ase.io.ulm import writeint
 
+from ase_bec.atomic_files import atomic_write
+
 _COUNT = 32  # byte offset of the number of frames in an ASE trajectory
 
 
 @dataclass(frozen=True)
-class Frame:
+class RecordedFrame:
     """One recorded frame and all that is needed to continue from it.
 
     Attributes
@@ -140,7 +142,7 @@ def recorded_values(path: Path, most: int) -> list[dict[str, Any]]:
         return [trajectory.backend[int(k)].md for k in chosen]
 
 
-def last_frame(path: Path) -> Frame | None:
+def last_frame(path: Path) -> RecordedFrame | None:
     """Read the last frame, dropping those that a power failure left broken at the end.
 
     Returns
@@ -175,7 +177,7 @@ def _open(path: Path) -> TrajectoryReader:
         raise ValueError(f"`{path}` is not a readable ASE trajectory: {error}") from error
 
 
-def _read_whole(trajectory: TrajectoryReader, index: int) -> Frame | None:
+def _read_whole(trajectory: TrajectoryReader, index: int) -> RecordedFrame | None:
     """Read a frame, or return None where its bytes are not those that were written."""
     try:
         md = trajectory.backend[index].asdict()["md"]
@@ -184,7 +186,7 @@ def _read_whole(trajectory: TrajectoryReader, index: int) -> Frame | None:
         return None
     if checksum(atoms) != md["checksum"]:
         return None
-    return Frame(atoms, int(md["step"]), md["state"], md)
+    return RecordedFrame(atoms, int(md["step"]), md["state"], md)
 
 
 RowMaker = Callable[[Atoms, Mapping[str, Any], Mapping[str, Any] | None], list[Any]]
@@ -248,9 +250,5 @@ class Table:
 
     def _replace(self, rows: list[list[Any]]) -> None:
         """Write the whole table in one atomic step."""
-        temporary = self.path.with_name(self.path.name + ".part")
-        with temporary.open("w", newline="") as file:
+        with atomic_write(self.path) as file:
             csv.writer(file, lineterminator="\n").writerows([self._columns, *rows])
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(temporary, self.path)

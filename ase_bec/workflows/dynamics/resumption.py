@@ -9,7 +9,12 @@ from typing import Any
 import numpy as np
 from ase import Atoms
 
-from ase_bec.workflows.dynamics.record import Frame, last_frame, read_settings, recorded_values
+from ase_bec.workflows.dynamics.record import (
+    RecordedFrame,
+    last_frame,
+    read_settings,
+    recorded_values,
+)
 from ase_bec.workflows.dynamics.settings import MDSettings
 
 _FORCE_TOLERANCE = 1e-3  # eV/Å; another model, charge or field differs by more, rounding by less
@@ -19,7 +24,7 @@ _FIELDS_COMPARED = 50
 
 def start_frame(
     atoms: Atoms, path: Path, settings: MDSettings, resume: bool, overwrite: bool
-) -> Frame | None:
+) -> RecordedFrame | None:
     """Return the frame to continue from, or None for a new run.
 
     Raises
@@ -53,7 +58,7 @@ def start_frame(
     return frame
 
 
-def place(atoms: Atoms, frame: Frame) -> None:
+def place(atoms: Atoms, frame: RecordedFrame) -> None:
     """Put the atoms where the frame has them and check that their forces are the same."""
     atoms.set_cell(frame.atoms.cell)
     atoms.set_positions(frame.atoms.positions, apply_constraint=False)
