@@ -10,13 +10,12 @@ from ase import Atoms
 from descriptor_examples import skewed
 from model_examples import potential
 from polarization_examples import CHARGED, equivariant, message_passing, vaf
+from toy_terms import ToyDipole, ToyEnergy, ToyWhole
 
 from ase_bec.terms.formal_charges import FormalCharges
 from ase_bec.terms.model import Model
 from ase_bec.terms.repulsion import CoreRepulsion
 from ase_bec.terms.term import Term
-
-from toy_terms import ToyDipole, ToyEnergy, ToyWhole
 
 ELEMENTS = ("Li", "P", "O")
 FAST = {"g4": (), "g5": [(0.02, 1, 1), (0.02, 4, -1)]}
@@ -29,7 +28,6 @@ class Example:
     name: str
     make: Callable[[], Model]
     turns: bool = True  # with any rotation; else only when axes are exchanged cyclically
-    second: bool = True  # its forces have derivatives near the example structures
 
 
 def one(term: Term) -> Model:
