@@ -26,7 +26,7 @@ class Neighbourhoods(NamedTuple):
     first : Tensor, (n + 1,) int64
         Pairs of centre i are ``first[i]:first[i + 1]``.
     neighbour : Tensor, (e,) int64
-        Atom of the system that each pair's neighbour is.
+        Atom that each pair's neighbour is, counted from the first centre.
     """
 
     species: Tensor
@@ -56,7 +56,7 @@ def neighbourhoods(
     pairs = slice(int(first[0]), int(first[-1]))
     neighbour = system.neighbour[pairs]
     return Neighbourhoods(
-        species[start:stop], species[neighbour], vectors, first - first[0], neighbour
+        species[start:stop], species[neighbour], vectors, first - first[0], neighbour - start
     )
 
 
