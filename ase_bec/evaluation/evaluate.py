@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from functools import reduce
 
 import torch
 from torch import Tensor
 
-from ase_bec.descriptors.compiled import can_compile
-from ase_bec.descriptors.neighbourhoods import Neighbourhoods, neighbourhoods
+from ase_bec.descriptors.neighbourhoods import chunks
 from ase_bec.system import System
 from ase_bec.terms.compiled import CompiledDipole
 from ase_bec.terms.model import Model
@@ -25,7 +24,7 @@ from ase_bec.terms.term import (
     field_contribution,
 )
 
-__all__ = ["Response", "born_charges", "chunks", "evaluate", "polarizability", "rules_of"]
+__all__ = ["Response", "born_charges", "evaluate", "polarizability", "rules_of"]
 
 
 @dataclass(frozen=True, eq=False)
@@ -292,28 +291,3 @@ def _gradient(total: Tensor, leaf: Tensor, create_graph: bool) -> Tensor:
 def _dtype(term: Term) -> torch.dtype:
     floating = (x.dtype for x in (*term.parameters(), *term.buffers()) if x.is_floating_point())
     return next(floating, torch.float64)
-
-
-def chunks(
-    system: System,
-    species: Tensor,
-    dtype: torch.dtype = torch.float64,
-    whole: bool = False,
-    chunk: int | None = None,
-) -> Iterator[tuple[int, Neighbourhoods]]:
-    """First centre and neighbourhoods of all atoms, some centres at a time, in order.
-
-    Neighbours are counted from the first centre. ``whole``: structures stay in one piece.
-    ``chunk``: centres at a time; by default so many that memory stays bounded.
-    """
-    if chunk is None:
-        on_cpu = system.positions.device.type == "cpu"
-        chunk = (256 if can_compile(system.positions, False) else 64) if on_cpu else 4096
-    start = 0
-    while start < system.n_atoms:
-        stop = min(start + chunk, system.n_atoms)
-        if whole and stop < system.n_atoms:  # to the end of the structure of the last of them
-            stop = int(torch.searchsorted(system.batch, system.batch[stop - 1], right=True))
-        vectors = system.vectors(start, stop).detach().to(dtype)
-        yield start, neighbourhoods(system, species, vectors, start, stop)
-        start = stop

@@ -28,8 +28,8 @@ import torch
 from ase import Atoms
 from numpy.typing import NDArray
 
+from ase_bec.descriptors.neighbourhoods import chunks
 from ase_bec.descriptors.vector_functions import VectorFunctions
-from ase_bec.evaluation.evaluate import chunks
 from ase_bec.evaluation.evaluator import Evaluator
 from ase_bec.evaluation.field_response import FieldResponse
 from ase_bec.models.formats.released_text import RELEASED_MARK, ReleasedFile, parse_released
