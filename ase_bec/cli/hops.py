@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from ase_bec.cli import inputs
 from ase_bec.cli.errors import InputError, input_checked, require_new
+from ase_bec.cli.field_units import FieldVector
 
 if TYPE_CHECKING:
     from ase_bec.workflows.barriers.distinct_hops import Hop
@@ -35,7 +36,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--repeat", nargs=3, type=int, metavar="N", default=(1, 1, 1), help="cells along each axis"
     )
     parser.add_argument(
-        "--field", nargs=3, type=float, metavar=("X", "Y", "Z"), help="direction of the field"
+        "--field",
+        nargs=3,
+        action=FieldVector,
+        metavar=("X", "Y", "Z"),
+        help="direction of the field",
     )
     parser.add_argument(
         "--site",

@@ -106,7 +106,9 @@ def test_continued_run_equals_uninterrupted_one(
     def start() -> Atoms:
         atoms = alloy()
         charges = PairCharges(atoms, neutral_charges() | {"Cu": 1.3})
-        atoms.calc = FieldCalculator(atoms.calc.calculator, charges, WAVE, net_force=net_force)
+        atoms.calc = FieldCalculator(
+            atoms.calc.calculator, charges, WAVE, net_force=net_force, net_charge=1.2
+        )
         return atoms
 
     settings = replace(SETTINGS, thermostat=thermostat)
@@ -254,7 +256,12 @@ def test_polarization_is_that_of_the_calculator(tmp_path: Path, net_force: str) 
     reference = skewed_alloy(rattle=0.0)
     reference.positions[3] += reference.cell[1]
     calc = atoms.calc = FieldCalculator(
-        atoms.calc.calculator, charges, AMPLITUDE, reference=reference, net_force=net_force
+        atoms.calc.calculator,
+        charges,
+        AMPLITUDE,
+        reference=reference,
+        net_force=net_force,
+        net_charge=7.2,
     )
     atoms.set_momenta(np.random.default_rng(0).normal(size=(8, 3)) + 2.0)  # the centre moves
     run_md(atoms, path, replace(SETTINGS, thermostat="none"), duration=60.0)

@@ -12,6 +12,7 @@ from ase.mep import NEB
 from ase.optimize import FIRE
 from numpy.typing import NDArray
 
+from ase_bec.data.field_labels import field_labels, set_field_labels
 from ase_bec.progress import progress_bar
 from ase_bec.workflows.barriers.workers import Workers
 
@@ -64,15 +65,17 @@ class ElasticBand(NEB):
         last = len(self.images) - 1
         todo = range(last + 1) if self._known is None else range(1, last)
 
-        def compute(item: int) -> tuple[float, Array]:
+        def compute(item: int) -> tuple[float, Array, dict[str, Any]]:
             image = self._computed[todo[item]]
             image.positions[:] = positions[todo[item]]
             forces = image.get_forces(apply_constraint=False)
-            return float(image.get_potential_energy()), forces
+            return float(image.get_potential_energy()), forces, field_labels(image)
 
-        for k, (energy, forces) in zip(todo, self._workers.share(compute, len(todo)), strict=True):
+        computed = self._workers.share(compute, len(todo))
+        for k, (energy, forces, labels) in zip(todo, computed, strict=True):
             image = self.images[k]
             image.calc = SinglePointCalculator(image, energy=energy, forces=forces)
+            set_field_labels(image, labels)
         self._known = positions
 
 

@@ -99,6 +99,7 @@ def field_paths(
             relax_ends=relax,
             observer=None if file is None else BandWriter(file, every),
             progress=_title(strength) if progress else None,
+            check_ends=strength == 0,  # the others start from the path without field
             **search,
         )
         if file is not None and workers.first:
