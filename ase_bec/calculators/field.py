@@ -105,8 +105,9 @@ class FieldCalculator(Calculator):
     along into trajectories and extended XYZ; see `ase_bec.data.field_labels`.
 
     Changes of the base calculator's ``parameters`` are seen; after any other change of it call
-    `reset`. A calculator around this one, such as ``SumCalculator``, keeps its own results and
-    does not see a new field before the positions change.
+    `reset`. A calculator around this one, such as ``SumCalculator``, is made to forget its results
+    in another field; one that computes copies of the Atoms, as ``FiniteDifferenceCalculator``
+    does, keeps them until the positions change.
     """
 
     applies_field = True  # so that no second field is put over this one
@@ -319,7 +320,7 @@ class FieldCalculator(Calculator):
             self._term = replace(self._term, field=field)
             self._contribution = None
             self.results = {}
-            self._labelled.take_off()
+            self._labelled.take_off(self)
             self._labelled = LabelledAtoms(field)
 
     def _given(self, atoms: Atoms | None) -> Atoms:

@@ -7,8 +7,11 @@ from weakref import WeakValueDictionary
 
 import numpy as np
 from ase import Atoms
+from ase.calculators.calculator import BaseCalculator
 from numpy.typing import NDArray
 
+from ase_bec.calculators.applied_field import holds
+from ase_bec.calculators.object_graph import held_objects
 from ase_bec.data.field_labels import FIELD, FORCES, remove_field_labels, set_field_labels
 
 
@@ -38,11 +41,17 @@ class LabelledAtoms:
             set_field_labels(atoms, self._labels)
             self._atoms[id(atoms)] = atoms
 
-    def take_off(self) -> None:
-        """Take the labels of this field off all Atoms."""
+    def take_off(self, calculator: object) -> None:
+        """Take the labels of this field off all Atoms.
+
+        Calculators of these Atoms that have the field calculator inside them forget their results,
+        since they were computed in this field.
+        """
         for atoms in list(self._atoms.values()):
             if atoms.info.get(FIELD) is self.field:
                 remove_field_labels(atoms)
+            if atoms.calc is not calculator:
+                _forget_around(calculator, atoms.calc)
         self._atoms.clear()
 
     def _has(self, atoms: Atoms) -> bool:
@@ -55,3 +64,11 @@ class LabelledAtoms:
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         self.__dict__.update(state, _atoms=WeakValueDictionary())
+
+
+def _forget_around(inner: object, outer: object) -> None:
+    """Make the calculators between an outer one and one inside it forget their results."""
+    for held in held_objects(outer, without=lambda value: value is inner):
+        around = held.value
+        if isinstance(around, BaseCalculator) and holds(around, inner):
+            around.atoms, around.results = None, {}

@@ -78,11 +78,20 @@ def run(options: argparse.Namespace) -> int:
 
 def _found(options: argparse.Namespace) -> list[Hop]:
     from ase_bec.workflows.barriers.distinct_hops import interstitial_hops, vacancy_hops
+    from ase_bec.workflows.barriers.supercells import needed_repeats, shortest_lattice_vector
 
     if min(options.repeat) < 1:
         raise InputError(f"--repeat must be positive, got {min(options.repeat)}")
     cell = inputs.read_structure(options.structure, options.format, None)
     crystal = cell.repeat(options.repeat)
+    size = options.cutoff, options.tolerance
+    if crystal.cell.rank == 3 and needed_repeats(crystal, *size) != (1, 1, 1):
+        enough = "--repeat {} {} {} is enough".format(*needed_repeats(cell, *size))
+        half = shortest_lattice_vector(crystal.cell.array) / 2
+        raise InputError(
+            f"--cutoff must be less than half the shortest lattice vector, {half:.2f} Å, got "
+            f"{options.cutoff:g}: {enough}"
+        )
     more = options.cutoff, options.field, options.tolerance
     if options.site is None:
         return vacancy_hops(crystal, options.species, *more)

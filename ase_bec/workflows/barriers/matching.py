@@ -8,7 +8,6 @@ from typing import NamedTuple
 import numpy as np
 from ase import Atoms
 from numpy.typing import NDArray
-from scipy.optimize import linear_sum_assignment
 
 from ase_bec.lattice import shortest_vectors
 from ase_bec.paths import require_same_atoms
@@ -48,6 +47,8 @@ class PathEnds(NamedTuple):
     @classmethod
     def of(cls, initial: Atoms, final: Atoms) -> PathEnds:
         """Compare two structures with the same elements in the same order, in one cell."""
+        from scipy.optimize import linear_sum_assignment
+
         require_same_atoms([initial, final])
         moves, order = _ways(initial, final, np.arange(len(initial))), np.arange(len(initial))
         moved = moves > _STILL
