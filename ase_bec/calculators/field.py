@@ -242,12 +242,12 @@ class FieldCalculator(Calculator):
             base = self._base.values(atoms, sorted(wanted.difference(ON_DEMAND)))
         except BaseException:
             self.reset()
-            self._labelled.put(atoms, valid=False)
+            self._labelled.put(atoms, self, valid=False)
             raise
         self.results = combined(base, contribution, self._term, self._stress)
         self.atoms = atoms.copy()
         self._labelled.note(labels(self._labelled.field, base, contribution, self.results))
-        self._labelled.put(atoms, valid=True)
+        self._labelled.put(atoms, self, valid=True)
         if self._term.net_force != "error":
             self._net_charge.warn()
 
@@ -270,7 +270,7 @@ class FieldCalculator(Calculator):
                 value = self._on_demand(name, atoms)
             else:
                 return None
-            self._labelled.put(atoms, valid=bool(self.results))
+            self._labelled.put(atoms, self, valid=bool(self.results))
             return value
 
     def calculate_properties(self, atoms: Atoms, properties: Iterable[str]) -> Properties:
