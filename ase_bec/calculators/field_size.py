@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import warnings
 from typing import Any
 
@@ -42,7 +43,7 @@ class FieldLimit:
         ValueError
             If it is not.
         """
-        size = float(np.linalg.norm(field))
+        size = math.hypot(*field)
         if size >= (REFUSED if self._limit is None else self._limit):
             raise ValueError(
                 f"`field` must be smaller than {self._limit or REFUSED:g} V/Å, got "
