@@ -94,7 +94,8 @@ def train(
     for message in messages:
         say(message)
     _check_labels(task, data)
-    warn_of_net_charges(getattr(task.model, "formal_charges", None), data)
+    if hasattr(task.model, "formal_charges"):
+        warn_of_net_charges(task.model.formal_charges, data)
     say("frames: " + ", ".join(f"{len(part)} {name}" for name, part in split._asdict().items()))
     with progress_bar("prepare", "frame", progress and processes.rank == 0, len(data)) as frames:
         samples = []

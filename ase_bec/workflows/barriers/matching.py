@@ -88,7 +88,7 @@ class PathEnds(NamedTuple):
             )
         if len(far) < SEVERAL:
             return None
-        listed = sorted(far, key=lambda k: -self.moves[k])
+        listed = far[np.argsort(-self.moves[far].round(3), kind="stable")]
         named = ", ".join(f"{self.symbols[k]} {k} {self.moves[k]:.1f} Å" for k in listed[:_NAMED])
         return (
             f"{_many(len(far))} by more than {FAR:g} Å between the ends ({named}"
