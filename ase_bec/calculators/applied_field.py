@@ -8,10 +8,10 @@ from typing import Any
 
 import numpy as np
 from ase import Atoms
-from ase.calculators.calculator import equal
 
 from ase_bec.calculators.field_settings import FieldSetting, field_setting, means_field
 from ase_bec.calculators.object_graph import Held, attributes, held_objects
+from ase_bec.calculators.parameters import parameters, same_parameters
 
 _OUTPUTS = ("results", "extras", "implemented_properties", "name")  # say nothing of what is applied
 
@@ -84,19 +84,6 @@ class AppliedField:
 def holds(calculator: object, sought: object) -> bool:
     """Whether an object is the calculator, or is somewhere inside it."""
     return any(held.value is sought for held in held_objects(calculator))
-
-
-def parameters(calculator: object) -> dict[str, Any]:
-    """Give a calculator's parameters as ASE keeps them, none where it has none."""
-    found = getattr(calculator, "parameters", None)
-    return dict(found) if isinstance(found, Mapping) else {}
-
-
-def same_parameters(now: dict[str, Any], before: dict[str, Any]) -> bool:
-    """Whether two sets of parameters are equal."""
-    return now.keys() == before.keys() and all(
-        value is before[name] or equal(value, before[name]) for name, value in now.items()
-    )
 
 
 def _applies_field(value: object) -> bool:

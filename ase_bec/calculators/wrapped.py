@@ -12,7 +12,8 @@ from ase import Atoms
 from ase.calculators.calculator import Calculator, all_properties
 from ase.stress import full_3x3_to_voigt_6_stress
 
-from ase_bec.calculators.applied_field import AppliedField, parameters, same_parameters
+from ase_bec.calculators.applied_field import AppliedField
+from ase_bec.calculators.parameters import parameters, same_parameters
 
 _guard = threading.Lock()
 _locks: dict[int, threading.RLock] = {}

@@ -2,6 +2,7 @@
 
 from functools import partial
 
+import numpy as np
 import pytest
 from ase.calculators.calculator import all_changes
 from ase.calculators.checkpoint import CheckpointCalculator
@@ -141,6 +142,14 @@ LATER = {
         lambda inner: LoggingCalculator(inner),
         lambda inner: inner.parameters.update(electric_field=[0.1] * 3),
     ),
+    "in place, nested": (
+        LoggingCalculator,
+        lambda inner: inner.parameters["input"]["electrons"].update({"efield_cart(3)": 0.01}),
+    ),
+    "in place, an array": (
+        lambda inner: inner,
+        lambda inner: inner.parameters["efield"].__setitem__(2, 0.1),
+    ),
     "attribute": (lambda inner: inner, lambda inner: setattr(inner, "efield", [0, 0, 0.1])),
 }
 
@@ -149,6 +158,8 @@ LATER = {
 def test_a_field_set_later_is_refused(kind):
     wrap, change = LATER[kind]
     inner, atoms = LennardJones(), skewed_alloy()
+    settings = {"control": {"lelfield": True}, "electrons": {"efield_cart(3)": 0.0}}
+    inner.parameters.update(input=settings, efield=np.zeros(3), ragged=[[1], ["a", None]])
     calc = over(wrap(inner))
     calc.get_forces(atoms)
     change(inner)
