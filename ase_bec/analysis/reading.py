@@ -15,6 +15,7 @@ from ase.io.trajectory import TrajectoryReader
 from numpy.typing import ArrayLike, NDArray
 
 from ase_bec.analysis.trajectory import Array, Trajectory
+from ase_bec.data.field_labels import known_field
 from ase_bec.lattice import shortest_vectors
 
 _FIELD = tuple(f"field_{axis}_V_per_A" for axis in "xyz")
@@ -41,7 +42,8 @@ def read_trajectory(
 
     Trajectories of :func:`ase_bec.workflows.dynamics.md.run_md` know their times, field (from the
     frames, or else from the table beside them) and, where it was recorded, polarization. While one
-    is still being written, the frames that are complete are read.
+    is still being written, the frames that are complete are read. Other frames know their field
+    where a `FieldCalculator` has computed them, or where their ``info`` has an ``electric_field``.
 
     Parameters
     ----------
@@ -105,7 +107,7 @@ def _frames(source: Any) -> Iterator[_Frame]:
         source = [source]
     for item in source:
         if isinstance(item, Atoms):
-            yield _Frame(item, None, None, _recorded(item))
+            yield _Frame(item, None, known_field(item), _recorded(item))
             continue
         path = Path(item)
         if not path.is_file():
@@ -115,7 +117,7 @@ def _frames(source: Any) -> Iterator[_Frame]:
                 yield from _ase_frames(path)
             else:
                 found = ase.io.read(path, index=":")
-                yield from (_Frame(atoms, None, None, _recorded(atoms)) for atoms in found)
+                yield from (_Frame(a, None, known_field(a), _recorded(a)) for a in found)
         except Exception as error:  # readers fail in all ways on a file of another kind
             reason = " ".join(str(error).split()) or type(error).__name__
             raise ValueError(f"cannot read a trajectory from `{path}`: {reason}") from error
@@ -132,7 +134,7 @@ def _ase_frames(path: Path) -> Iterator[_Frame]:
         for k in range(count):
             atoms = reader[k]
             if settings is None:
-                yield _Frame(atoms, None, None, _recorded(atoms))
+                yield _Frame(atoms, None, known_field(atoms), _recorded(atoms))
                 continue
             md = reader.backend[k].asdict()["md"]
             step, field = int(md["step"]), _vector(md.get("field"))

@@ -81,6 +81,8 @@ def read_structure(path: Path, file_format: str | None, types: list[str] | None)
     import numpy as np
     from ase import Atoms
 
+    from ase_bec.data.field_labels import remove_field_labels
+
     if not path.is_file():
         raise InputError(f"there is no file `{path}`")
     lammps = file_format == "lammps-data" or (file_format is None and _is_lammps_data(path))
@@ -100,6 +102,7 @@ def read_structure(path: Path, file_format: str | None, types: list[str] | None)
         raise InputError(f"`{path}` holds no atoms")
     if not np.isfinite(atoms.positions).all():
         raise InputError(f"`{path}` holds positions that are not finite")
+    remove_field_labels(atoms)  # of another calculation
     return atoms
 
 

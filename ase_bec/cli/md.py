@@ -81,9 +81,10 @@ def _add_shape(parser: argparse.ArgumentParser) -> None:
 def run(options: argparse.Namespace) -> int:
     """Run or resume the dynamics."""
     with input_checked():
-        settings, atoms, note = _prepare(options)
+        settings, atoms, note, header = _prepare(options)
     if note:
         print(note)
+    print("\n".join(header))
     from ase_bec.workflows.dynamics.md import run_md
 
     with input_checked():
@@ -105,8 +106,9 @@ def run(options: argparse.Namespace) -> int:
     return 0 if done.completed else 130
 
 
-def _prepare(options: argparse.Namespace) -> tuple[MDSettings, Atoms, str]:
+def _prepare(options: argparse.Namespace) -> tuple[MDSettings, Atoms, str, list[str]]:
     """Check all input, before anything is computed or written."""
+    from ase_bec.workflows.dynamics.resumption import start_frame
     from ase_bec.workflows.dynamics.settings import MDSettings
 
     if options.output.suffix != ".traj":
@@ -126,12 +128,34 @@ def _prepare(options: argparse.Namespace) -> tuple[MDSettings, Atoms, str]:
     )
     settings.steps(options.time)
     atoms = inputs.read_structure(options.start, options.format, options.species)
+    start_frame(atoms, options.output, settings, options.resume, options.overwrite)
     makers = field.calculators(options, atoms, without_dipole="none")
     atoms.calc = makers.bare() if makers.charged is None else makers.charged(atoms.copy())
     function = _shaped(options)
     if function is not None:
         atoms.calc.field = function
-    return settings, atoms, makers.note
+    header = _header(options, atoms, settings, makers, function)
+    return settings, atoms, makers.note, header
+
+
+def _header(
+    options: argparse.Namespace,
+    atoms: Atoms,
+    settings: MDSettings,
+    makers: field.Calculators,
+    function: FieldFunction | None,
+) -> list[str]:
+    """What is going to be computed."""
+    from ase_bec.cli.header import dynamics_line, field_line, field_text, structure_line
+
+    text = field_text(options.field)
+    if function is not None:
+        text += f", the amplitude of {function}"
+    return [
+        structure_line(atoms, [options.start], options.format),
+        field_line(options.charges, makers.net_charge, text),
+        dynamics_line(settings, options.time),
+    ]
 
 
 def _shaped(options: argparse.Namespace) -> FieldFunction | None:

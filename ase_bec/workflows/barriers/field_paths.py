@@ -87,6 +87,8 @@ def field_paths(
         raise ValueError(f"`relax_ends` must be one of {_RELAXED_ENDS}, got {relax_ends!r}")
     unit = unit_vector(direction)
     values = _strengths(strengths, both)
+    strongest = float(values[np.abs(values).argmax()])
+    calculator(strongest * unit)  # refuses what it cannot serve before the path without field
     workers = Workers(search.get("threads", 1), search.get("world"))
 
     def found(strength: float, start: Sequence[Atoms], relax: bool) -> MigrationPath:
@@ -99,6 +101,7 @@ def field_paths(
             relax_ends=relax,
             observer=None if file is None else BandWriter(file, every),
             progress=_title(strength) if progress else None,
+            check_ends=strength == 0,  # the others start from the path without field
             **search,
         )
         if file is not None and workers.first:
@@ -110,7 +113,6 @@ def field_paths(
         zero if strength == 0 else found(strength, zero.images, relax_ends == "field")
         for strength in values.tolist()
     )
-    strongest = float(values[np.abs(values).argmax()])
     ion = moving_ion(zero.images)
     dipoles, charges = _dipoles(zero, calculator, strongest, unit, ion, workers)
     return FieldPaths(unit, values, paths, dipoles, ion, charges)

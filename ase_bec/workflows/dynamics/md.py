@@ -14,6 +14,7 @@ from ase.calculators.calculator import PropertyNotImplementedError
 from ase.md.md import MolecularDynamics
 
 from ase_bec.calculators.schedule import attach_field
+from ase_bec.data.field_labels import remove_field_labels
 from ase_bec.interruption import interruption
 from ase_bec.progress import progress_bar
 from ase_bec.workflows.dynamics.observables import Observables
@@ -130,6 +131,7 @@ def run_md(
         settings, the forces or the field are not those of the trajectory.
     """
     path = Path(trajectory)
+    remove_field_labels(atoms)  # of an earlier calculation
     steps = settings.steps(duration)
     frame = start_frame(atoms, path, settings, resume, overwrite)
     observables = Observables(atoms if frame is None else first_frame(path), atoms.calc)
