@@ -88,6 +88,8 @@ def holds(calculator: object, sought: object) -> bool:
 
 def _applies_field(value: object) -> bool:
     own = getattr(value, "__dict__", {})
+    if not isinstance(own, dict):  # of a proxy
+        return False
     return own.get("applies_field", getattr(type(value), "applies_field", False)) is True
 
 
