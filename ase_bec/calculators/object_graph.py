@@ -17,8 +17,9 @@ DEPTH = 12  # steps from the root
 OBJECTS = 20_000  # in all
 CHILDREN = 1_000  # of one object
 _PLAIN = (str, bytes, Number, np.ndarray, np.generic, type, ModuleType, type(None))
-_OPAQUE = ("torch", "numpy", "numba", "llvmlite", "logging", "threading", "multiprocessing", "io")
-_OPAQUE += ("ctypes", "weakref")
+_OPAQUE = frozenset(
+    "torch numpy numba llvmlite logging threading multiprocessing io ctypes weakref".split()
+)
 
 
 class Held(NamedTuple):
