@@ -163,7 +163,7 @@ class Evaluator:
         kept = self._kept
         if kept is None or np.any(kept.field != vector) or not kept.serves(atoms):
             system = self._neighbours.update(atoms)
-            given = None if field is None else torch.from_numpy(vector).to(self.device)
+            given = None if field is None else torch.tensor(vector, device=self.device)
             found = [self._split(m.response(system, given), system)[0] for m in self._members]
             kept = self._kept = _Kept(
                 atoms.numbers.copy(),
@@ -183,7 +183,7 @@ class Evaluator:
 
     def batch(self, frames: Sequence[Atoms], field: Array | None = None) -> Iterator[list[Values]]:
         """Answer of each model for each of many structures, evaluated many at once."""
-        given = None if field is None else torch.as_tensor(field, dtype=torch.float64)
+        given = None if field is None else torch.tensor(field, dtype=torch.float64)
         for some in _portions(frames):
             system = System.from_atoms(some, self.cutoff, self.device)
             parts = [self._split(m.response(system, given), system) for m in self._members]
@@ -204,7 +204,7 @@ class Evaluator:
             yield from np.split(self._mean_charges(system, None), ends)
 
     def _mean_charges(self, system: System, field: Array | None) -> Array:
-        given = None if field is None else torch.as_tensor(field, dtype=torch.float64)
+        given = None if field is None else torch.tensor(field, dtype=torch.float64)
         found = [born_charges(model, system, given) for model in self.models]
         return _numpy(torch.stack(found).mean(dim=0))
 
