@@ -10,6 +10,9 @@ from ase import Atoms
 from descriptor_examples import seen_by, skewed
 
 from ase_bec import EquivariantNetwork, MessagePassingNetwork, PolarizationModel, VAFNetwork
+from ase_bec.evaluation.evaluate import evaluate
+from ase_bec.system import System
+from ase_bec.terms.model import Model
 from ase_bec.terms.term import LocalDipole
 
 ELEMENTS = ("Li", "P", "O")
@@ -82,6 +85,19 @@ def polarization_model(
         if charges is None:
             warnings.simplefilter("ignore")
         return PolarizationModel(elements, made, charges).eval()
+
+
+def along(
+    network: LocalDipole, system: System, direction: torch.Tensor
+) -> tuple[torch.Tensor, torch.Tensor]:
+    """Local dipoles (n, 3), and the derivative of e·ΣD by positions, as `evaluate` takes them.
+
+    In evaluation mode by the network's rule, if it has one, in training by torch.
+    """
+    model = Model(ELEMENTS, [network])
+    fields = torch.eye(3, dtype=torch.float64)
+    dipoles = [-evaluate(model, system, field).energies for field in fields]
+    return torch.stack(dipoles, dim=1), evaluate(model, system, direction).forces
 
 
 def transformed(atoms: Atoms, matrix: Any) -> Atoms:
