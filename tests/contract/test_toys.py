@@ -58,7 +58,7 @@ def trained(toy: type, folder: Path) -> Path:
     config = Config(
         DataOptions((str(labelled(toy, folder / "frames.xyz")),), validation=0.2),
         options,
-        training=TrainingOptions(epochs=150, batch=2, rate=0.1, dtype="float64"),
+        training=TrainingOptions(epochs=300, batch=2, rate=0.05, dtype="float64"),
         output=str(folder / "toy.pt"),
     )
     result = train(config, progress=False)

@@ -16,9 +16,9 @@ from descriptor_examples import (
     water,
 )
 
+from ase_bec.descriptors.neighbourhoods import chunks
 from ase_bec.descriptors.symmetry_functions import SymmetryFunctions
 from ase_bec.descriptors.vector_functions import VectorFunctions
-from ase_bec.evaluation.evaluate import chunks
 
 examples = pytest.mark.parametrize("example", EXAMPLES, ids=lambda e: e.name)
 implementations = pytest.mark.parametrize("training", [True, False], ids=["torch", "compiled"])
@@ -109,7 +109,7 @@ def test_chunks_of_centres_change_nothing(example, training) -> None:
     weights = torch.linspace(-1, 1, descriptor.n_features, dtype=torch.float64)
     results = []
     for size in (100, 7, 3, 1):
-        parts = [part for _, part in chunks(system, nb.species, torch.float64, size)]
+        parts = [part for _, part in chunks(system, nb.species, chunk=size)]
         values = [descriptor(part) @ weights for part in parts]
         slopes = [gradient(descriptor, part, weights) for part in parts]
         results.append((torch.cat(values), torch.cat(slopes)))

@@ -10,7 +10,7 @@ from polarization_examples import ELEMENTS, message_passing, polarization_model
 import ase_bec
 from ase_bec import MessagePassingNetwork
 from ase_bec.descriptors.harmonics import harmonics
-from ase_bec.evaluation.evaluate import chunks
+from ase_bec.descriptors.neighbourhoods import chunks
 from ase_bec.training.tasks.density import density_geometry
 
 
