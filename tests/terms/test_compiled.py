@@ -12,7 +12,6 @@ from descriptor_examples import seen_by, skewed
 from model_examples import potential
 from polarization_examples import ELEMENTS, along, equivariant, message_passing, vaf
 
-from ase_bec.descriptors import compiled as descriptors
 from ase_bec.evaluation.evaluate import evaluate
 from ase_bec.system import System
 from ase_bec.terms import compiled
@@ -217,11 +216,11 @@ def test_functions_that_the_kernel_does_not_know_are_left_to_torch() -> None:
 
 
 @pytest.mark.parametrize("make", [equivariant, vaf, message_passing, lambda: potential().network])
-def test_without_numba_the_answer_is_the_same(make, monkeypatch) -> None:
+def test_without_numba_the_answer_is_the_same(make, request) -> None:
     model, system = Model(ELEMENTS, [make()]), system_of(structure(), 4.2)
     expected = evaluate(model, system, DIRECTION)
-    for module in (compiled, descriptors):
-        monkeypatch.setattr(module, "HAS_NUMBA", False)
+    request.getfixturevalue("torch_alone")
+    assert make().rule(CPU) is None
     found = evaluate(model, system, DIRECTION)
     for name in ("energies", "forces", "virial", "dipole"):
         one, other = getattr(found, name), getattr(expected, name)
