@@ -106,3 +106,39 @@ def transformed(atoms: Atoms, matrix: Any) -> Atoms:
     atoms.set_positions(atoms.positions @ matrix.T)
     atoms.set_cell(atoms.cell.array @ matrix.T)
     return atoms
+
+
+def adam(model: PolarizationModel) -> None:
+    optimizer = torch.optim.Adam(model.parameters(), lr=0.05)
+    for parameter in model.parameters():
+        parameter.grad = torch.ones_like(parameter)
+    optimizer.step()
+
+
+def data(model: PolarizationModel) -> None:
+    """As older code writes it: no version counter of the parameter sees it."""
+    next(model.network.networks.parameters()).data.mul_(1.5)
+
+
+def load(model: PolarizationModel) -> None:
+    model.load_state_dict(polarization_model(equivariant(seed=7)).state_dict())
+
+
+def assign(model: PolarizationModel) -> None:
+    model.load_state_dict(polarization_model(equivariant(seed=7)).state_dict(), assign=True)
+
+
+def scale(model: PolarizationModel) -> None:
+    model.network.size *= 1.1
+
+
+def single(model: PolarizationModel) -> None:
+    model.float()
+
+
+def there_and_back(model: PolarizationModel) -> None:
+    model.float().double()
+
+
+#: Ways in which the numbers of a model change.
+CHANGES = (adam, data, load, assign, scale, single, there_and_back)

@@ -106,6 +106,11 @@ class Evaluator:
         self._kept: tuple[_Kept, ...] = ()
         self.warned = False  #: whether it was said that atoms are outside the range of the models
 
+    def __getstate__(self) -> dict[str, Any]:
+        """Without what is kept between calls, which copies do not need."""
+        neighbours = NeighbourList(self.cutoff, self._neighbours.skin, self.device)
+        return {**self.__dict__, "_kept": (), "_neighbours": neighbours}
+
     @property
     def models(self) -> list[Model]:
         """The frozen models."""
