@@ -18,7 +18,18 @@ OBJECTS = 20_000  # in all
 CHILDREN = 1_000  # of one object
 _PLAIN = (str, bytes, Number, np.ndarray, np.generic, type, ModuleType, type(None))
 _OPAQUE = frozenset(
-    "torch numpy numba llvmlite logging threading multiprocessing io ctypes weakref".split()
+    [
+        "torch",
+        "numpy",
+        "numba",
+        "llvmlite",
+        "logging",
+        "threading",
+        "multiprocessing",
+        "io",
+        "ctypes",
+        "weakref",
+    ]
 )
 
 
