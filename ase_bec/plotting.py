@@ -1,11 +1,17 @@
-"""Where a picture is drawn."""
+"""Where a picture is drawn, and how it is saved."""
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import TYPE_CHECKING
+
+from ase_bec.atomic_files import atomic_path
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+__all__ = ["axes_or_current", "save_figure"]
 
 
 def axes_or_current(ax: Axes | None) -> Axes:
@@ -15,3 +21,9 @@ def axes_or_current(ax: Axes | None) -> Axes:
 
         return pyplot.gca()
     return ax
+
+
+def save_figure(figure: Figure, path: str | Path, dpi: int = 150) -> None:
+    """Write a picture in one atomic step, in the format that the name ends in, or PNG."""
+    with atomic_path(path) as temporary:
+        figure.savefig(temporary, format=Path(path).suffix[1:] or "png", dpi=dpi)

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 from ase_bec.cli import field, inputs
 from ase_bec.cli.errors import InputError, input_checked
+from ase_bec.plotting import save_figure
 
 if TYPE_CHECKING:
     from ase import Atoms
@@ -238,4 +239,4 @@ def _draw(path: Path, trajectory: Path, made: AmorphousStructure) -> None:
     right.plot(table["time_fs"] / 1000, table["temperature_K"])
     right.set_xlabel("Time (ps)")
     right.set_ylabel("Temperature (K)")
-    figure.savefig(path, dpi=120)
+    save_figure(figure, path, dpi=120)

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from ase_bec.cli import inputs
 from ase_bec.cli.errors import InputError, input_checked, require_new
+from ase_bec.plotting import save_figure
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -304,7 +305,7 @@ def _draw(path: Path, results: _Results) -> None:
     _draw_diffusion(axes[3], results.ions)
     for ax in (*axes, lines):
         ax.legend(frameon=False)
-    figure.savefig(path, dpi=150)
+    save_figure(figure, path)
 
 
 def _draw_drift(ax: Axes, trajectory: Trajectory, axis: int) -> None:

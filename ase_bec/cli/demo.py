@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from ase_bec.cli.errors import input_checked, require_new
 from ase_bec.cli.neb_report import report
+from ase_bec.plotting import save_figure
 
 if TYPE_CHECKING:
     from ase import Atoms
@@ -60,15 +61,14 @@ def run(options: argparse.Namespace) -> int:
 
 def _paths(band: list[Atoms], files: dict[str, Path]) -> dict[str, MigrationPath]:
     """The hop without field, and in the field along and against z."""
-    from ase.io import write
-
     from ase_bec import NNPCalculator
+    from ase_bec.workflows.barriers.band_files import write_band
     from ase_bec.workflows.barriers.neb import find_path
 
     options: dict[str, Any] = {"climb": True, "fmax": 0.03, "relax_ends": True}
     zero = find_path(band, lambda: NNPCalculator(POTENTIAL), progress="E = 0", **options)
     paths = {"E = 0": zero}
-    write(files["zero"], list(zero.images))
+    write_band(files["zero"], zero.images)
     for name, sign in (("plus", 1), ("minus", -1)):
         field = (0.0, 0.0, sign * STRENGTH)
         title = f"E = {sign * STRENGTH:+g} V/Å"
@@ -78,7 +78,7 @@ def _paths(band: list[Atoms], files: dict[str, Path]) -> dict[str, MigrationPath
             progress=title,
             **options,
         )
-        write(files[name], list(paths[title].images))
+        write_band(files[name], paths[title].images)
     return paths
 
 
@@ -122,4 +122,4 @@ def _draw(path: Path, paths: dict[str, MigrationPath], trajectory: Path) -> None
     right.set_xlabel("Time (ps)")
     right.set_ylabel("Mean displacement along z (Å)")
     right.legend(frameon=False)
-    figure.savefig(path, dpi=150)
+    save_figure(figure, path)

@@ -6,6 +6,7 @@ import argparse
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from ase_bec.atomic_files import atomic_path
 from ase_bec.cli import inputs
 from ase_bec.cli.errors import InputError, input_checked, require_new
 
@@ -66,8 +67,9 @@ def run(options: argparse.Namespace) -> int:
 
     with input_checked():
         for (initial, final), hop in zip(files, hops, strict=False):
-            write(initial, hop.initial)
-            write(final, hop.final)
+            for path, atoms in ((initial, hop.initial), (final, hop.final)):
+                with atomic_path(path) as temporary:
+                    write(temporary, atoms)
     return 0
 
 

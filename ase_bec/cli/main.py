@@ -12,6 +12,7 @@ from typing import NoReturn
 from ase_bec import __version__
 from ase_bec.cli import amorphous, analyse, convert, demo, evaluate, hops, info, md, neb, train
 from ase_bec.cli.errors import InputError
+from ase_bec.interruption import handling_interruption
 
 DESCRIPTION = """\
 Ionic solids in an electric field, with ASE.
@@ -71,7 +72,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """
     options = parser().parse_args(arguments)
     try:
-        with warnings.catch_warnings():
+        with warnings.catch_warnings(), handling_interruption():
             warnings.showwarning = partial(_show_warning, options.prog)
             return int(options.run(options))
     except InputError as error:

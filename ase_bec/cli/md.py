@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from ase_bec.cli import field, inputs
 from ase_bec.cli.errors import InputError, input_checked, require_new
+from ase_bec.plotting import save_figure
 
 if TYPE_CHECKING:
     from ase import Atoms
@@ -178,5 +179,5 @@ def _draw(trajectory: Path) -> Path:
     from ase_bec.workflows.dynamics.table import plot_run
 
     picture = trajectory.with_suffix(".png")
-    plot_run(trajectory).savefig(picture, dpi=120)
+    save_figure(plot_run(trajectory), picture, dpi=120)
     return picture

@@ -9,6 +9,9 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from ase_bec.atomic_files import atomic_write
+from ase_bec.plotting import save_figure
+
 if TYPE_CHECKING:
     from ase_bec.workflows.barriers.field_barriers import FieldPaths
     from ase_bec.workflows.barriers.migration import MigrationPath
@@ -108,7 +111,7 @@ def write_barriers(path: Path, scan: FieldPaths) -> None:
 
 
 def _write_csv(path: Path, rows: Iterable[Sequence[object]]) -> None:
-    with path.open("w", newline="") as file:
+    with atomic_write(path) as file:
         csv.writer(file, lineterminator="\n").writerows(rows)
 
 
@@ -123,7 +126,7 @@ def draw(path: Path, paths: Mapping[str, MigrationPath]) -> None:
         label = f"{title}: {forward:.3f} eV forward, {backward:.3f} eV backward"
         found.plot(axes, label=label)
     axes.legend(loc="upper center", bbox_to_anchor=(0.5, 1.2), frameon=False)
-    figure.savefig(path, dpi=150)
+    save_figure(figure, path)
 
 
 def draw_fields(path: Path, scan: FieldPaths) -> None:
@@ -134,4 +137,4 @@ def draw_fields(path: Path, scan: FieldPaths) -> None:
     left, right = figure.subplots(1, 2)
     scan.plot(left).legend(frameon=False)
     scan.plot_barriers(right).legend(frameon=False, title="dashed: estimate")
-    figure.savefig(path, dpi=150)
+    save_figure(figure, path)

@@ -12,9 +12,9 @@ from ase import Atoms
 from ase.data import chemical_symbols
 from numpy.typing import NDArray
 
+from ase_bec.atomic_files import atomic_write
 from ase_bec.data import checks
 from ase_bec.data.branches import fold_polarization
-from ase_bec.data.files import atomic_write
 from ase_bec.data.formats import read_frames
 from ase_bec.data.frame import LABELS, Frame
 from ase_bec.data.join import join_responses

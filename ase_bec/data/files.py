@@ -1,16 +1,11 @@
-"""Files as text, compressed or not, and writing them in one atomic step."""
+"""Files as text, compressed or not."""
 
 from __future__ import annotations
 
 import bz2
 import gzip
-import io
 import lzma
-import os
-import tempfile
 import zlib
-from collections.abc import Iterator
-from contextlib import contextmanager, suppress
 from pathlib import Path
 
 _OPENERS = ((b"\x1f\x8b", gzip.open), (b"\xfd7zXZ\x00", lzma.open), (b"BZh", bz2.open))
@@ -45,45 +40,3 @@ def read_text(path: Path) -> str:
     if "\x00" in text:
         raise ValueError(f"{path}: must be a text file, got binary data")
     return str(text)
-
-
-@contextmanager
-def atomic_write(path: Path) -> Iterator[io.StringIO]:
-    """Collect text and put it in place of the file at once, when the block ends without error.
-
-    Whatever interrupts the block or the writing, the file holds all of the old or all of the new
-    text. Names that end in .gz are compressed. A link is followed; permissions are kept.
-
-    Raises
-    ------
-    FileNotFoundError
-        If there is no such folder.
-    """
-    target = Path(os.path.realpath(path))
-    if not target.parent.is_dir():
-        raise FileNotFoundError(f"{path}: there is no folder `{target.parent}`")
-    buffer = io.StringIO()
-    yield buffer
-    data = buffer.getvalue().encode()
-    if target.suffix == ".gz":
-        data = gzip.compress(data, mtime=0)
-    handle, temporary = tempfile.mkstemp(prefix=f".{target.name}.", dir=target.parent)
-    try:
-        with os.fdopen(handle, "wb") as file:
-            file.write(data)
-            file.flush()
-            os.fsync(file.fileno())
-        os.chmod(temporary, _permissions(target))
-        os.replace(temporary, target)
-    except BaseException:
-        with suppress(OSError):
-            os.unlink(temporary)
-        raise
-
-
-def _permissions(target: Path) -> int:
-    if target.exists():
-        return target.stat().st_mode & 0o777
-    mask = os.umask(0)
-    os.umask(mask)
-    return 0o666 & ~mask

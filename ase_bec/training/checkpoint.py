@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 from typing import Any
-from uuid import uuid4
 
 import torch
+
+from ase_bec.atomic_files import atomic_path
 
 __all__ = ["check_identity", "read_checkpoint", "write_checkpoint"]
 
@@ -16,15 +16,8 @@ FORMAT, VERSION = "ase_bec checkpoint", 1
 
 def write_checkpoint(path: Path, content: dict[str, Any]) -> None:
     """Put a checkpoint in place at once; an interrupted write leaves the older one."""
-    unfinished = path.with_name(f".{path.name}.{uuid4().hex}")
-    try:
-        with unfinished.open("xb") as file:
-            torch.save({"format": FORMAT, "version": VERSION, **content}, file)
-            file.flush()
-            os.fsync(file.fileno())
-        unfinished.replace(path)
-    finally:
-        unfinished.unlink(missing_ok=True)
+    with atomic_path(path) as temporary, temporary.open("wb") as file:
+        torch.save({"format": FORMAT, "version": VERSION, **content}, file)
 
 
 def read_checkpoint(path: Path) -> dict[str, Any]:

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import csv
-import io
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from ase_bec.data.files import atomic_write
+from ase_bec.atomic_files import atomic_write
+from ase_bec.plotting import save_figure
 
 __all__ = ["plot_history", "write_history"]
 
@@ -17,21 +17,17 @@ Row = Mapping[str, float]
 def write_history(path: Path, rows: Sequence[Row]) -> None:
     """Write a row for each validation as CSV; what is not known in a row stays empty."""
     names = list(dict.fromkeys(name for row in rows for name in row))
-    text = io.StringIO()
-    writer = csv.DictWriter(text, names, lineterminator="\n")
-    writer.writeheader()
-    writer.writerows(rows)
     with atomic_write(path) as file:
-        file.write(text.getvalue())
+        writer = csv.DictWriter(file, names, lineterminator="\n")
+        writer.writeheader()
+        writer.writerows(rows)
 
 
 def plot_history(path: Path, rows: Sequence[Row], units: Mapping[str, str]) -> None:
     """Draw the errors of training and validation against epochs, one panel for each error."""
-    from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 
     figure = Figure(figsize=(5.0 * len(units), 3.6), layout="constrained")
-    FigureCanvasAgg(figure)
     for k, (name, unit) in enumerate(units.items()):
         axes = figure.add_subplot(1, len(units), k + 1)
         for part, colour in (("train", "tab:gray"), ("validation", "tab:blue")):
@@ -40,6 +36,4 @@ def plot_history(path: Path, rows: Sequence[Row], units: Mapping[str, str]) -> N
                 axes.plot(*zip(*points, strict=True), color=colour, label=part)
                 axes.legend(frameon=False)
         axes.set(xlabel="epoch", ylabel=f"RMSE of {name} ({unit})", yscale="log")
-    unfinished = path.with_name(f".{path.name}.part")
-    figure.savefig(unfinished, format="png", dpi=150)
-    unfinished.replace(path)
+    save_figure(figure, path)

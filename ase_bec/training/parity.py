@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from ase_bec.plotting import save_figure
 from ase_bec.training.evaluation import Comparison, errors_of
 
 __all__ = ["plot_parity"]
@@ -21,7 +22,7 @@ def plot_parity(path: str | Path, comparisons: Sequence[Comparison]) -> None:
     Parameters
     ----------
     path : str or Path
-        PNG file.
+        Picture, such as a .png file.
     comparisons : sequence of Comparison
         Quantities.
 
@@ -29,7 +30,6 @@ def plot_parity(path: str | Path, comparisons: Sequence[Comparison]) -> None:
     ----------
     K. Shimizu et al., arXiv:2305.19546.
     """
-    from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 
     panels = [
@@ -38,13 +38,9 @@ def plot_parity(path: str | Path, comparisons: Sequence[Comparison]) -> None:
     columns = min(len(panels), 4)
     rows = -(-len(panels) // columns)
     figure = Figure(figsize=(3.4 * columns, 3.4 * rows), layout="constrained")
-    FigureCanvasAgg(figure)
     for k, (comparison, element) in enumerate(panels):
         _panel(figure.add_subplot(rows, columns, k + 1), comparison, element)
-    path = Path(path)
-    unfinished = path.with_name(f".{path.name}.part")
-    figure.savefig(unfinished, format="png", dpi=150)
-    unfinished.replace(path)
+    save_figure(figure, path)
 
 
 def _panel(axes: Any, c: Comparison, element: str) -> None:

@@ -119,7 +119,10 @@ class Trainer(Generic[S]):
         return self.epoch >= self.last or 0 < self.options.patience <= self.stale
 
     def run(self, progress: bool = True) -> Outcome:
-        """Train to the end, or until interrupted; at the end the network has the best parameters.
+        """Train to the end; then the network has the best parameters.
+
+        Ctrl-C and SIGTERM end it between two steps with a checkpoint, and then act as they do
+        without it; within :func:`~ase_bec.interruption.handling_interruption` it returns instead.
 
         Raises
         ------
@@ -199,7 +202,7 @@ class Trainer(Generic[S]):
             here = processes.share(range(len(batch)))
             mine = [self.train[batch[k]] for k in here], normals[here]
             found = differentiate(
-                self.task, self.parameters, [mine], len(batch), processes, asked.asked
+                self.task, self.parameters, [mine], len(batch), processes, bool(asked)
             )
             if options.clip:
                 torch.nn.utils.clip_grad_norm_(self.parameters, options.clip)
@@ -222,7 +225,7 @@ class Trainer(Generic[S]):
 
         def closure() -> float:
             found = differentiate(
-                self.task, self.parameters, parts, len(self.train), self.processes, asked.asked
+                self.task, self.parameters, parts, len(self.train), self.processes, bool(asked)
             )
             self.errors, self._stop = found.errors, self._stop or found.stop
             return found.loss

@@ -23,6 +23,7 @@ from ase.constraints import FixAtoms
 from ase.io import read
 from ase.io.trajectory import Trajectory
 
+from ase_bec.interruption import handling_interruption
 from ase_bec.workflows.dynamics.md import MDSettings, run_md
 from ase_bec.workflows.dynamics.record import FrameWriter, last_frame
 
@@ -216,7 +217,9 @@ def test_a_signal_ends_the_run_between_steps(tmp_path: Path, number: signal.Sign
     run_md(argon(), whole, SETTINGS, duration=60.0)
     atoms = argon()
     atoms.calc = Interrupting()
-    run = run_md(atoms, parts, SETTINGS, duration=60.0)
+    with handling_interruption() as asked:
+        run = run_md(atoms, parts, SETTINGS, duration=60.0)
+    assert asked
     assert not run.completed
     assert run.step == 6
     assert run.frames == len(frames_of(parts)) == 3

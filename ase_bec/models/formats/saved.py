@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-import os
 import re
 import zipfile
 from os import PathLike
 from pathlib import Path
 from pickle import UnpicklingError
 from typing import TYPE_CHECKING, Any
-from uuid import uuid4
 
 import torch
 
+from ase_bec.atomic_files import atomic_path
 from ase_bec.models.energy import NeuralNetworkPotential
 from ase_bec.models.formats.released import RELEASED_MARK, read_released_bec, read_released_nnp
 from ase_bec.models.polarization import PolarizationModel
@@ -63,16 +62,10 @@ def save(model: Model, path: str | PathLike[str]) -> None:
         "state": model.state_dict(),
         "metadata": model.metadata,
     }
-    unfinished = path.with_name(f".{path.name}.{uuid4().hex}")
-    try:
-        with unfinished.open("xb") as file:
+    with atomic_path(path) as temporary:
+        with temporary.open("wb") as file:
             torch.save(content, file)
-            file.flush()
-            os.fsync(file.fileno())
-        _check_plain(unfinished)
-        unfinished.replace(path)
-    finally:
-        unfinished.unlink(missing_ok=True)
+        _check_plain(temporary)
 
 
 def _check_plain(path: Path) -> None:

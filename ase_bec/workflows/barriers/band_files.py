@@ -8,6 +8,7 @@ from pathlib import Path
 import ase.io
 from ase import Atoms
 
+from ase_bec.atomic_files import atomic_path
 from ase_bec.paths import unwrap_images
 
 __all__ = ["BandWriter", "read_band", "write_band"]
@@ -19,14 +20,12 @@ def write_band(path: str | Path, images: Sequence[Atoms]) -> None:
     Parameters
     ----------
     path
-        Of an ASE trajectory; ``PATH.part`` is used on the way.
+        Of an ASE trajectory.
     images
         With the results to be kept.
     """
-    path = Path(path)
-    temporary = path.with_name(f"{path.name}.part")
-    ase.io.write(temporary, list(images), format="traj", parallel=False)
-    temporary.replace(path)
+    with atomic_path(path) as temporary:
+        ase.io.write(temporary, list(images), format="traj", parallel=False)
 
 
 def read_band(path: str | Path, initial: Atoms, images: int | None = None) -> list[Atoms]:

@@ -2,14 +2,10 @@
 
 from __future__ import annotations
 
-import signal
-import threading
 import time
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from types import FrameType
 from typing import Any
 
 import numpy as np
@@ -18,6 +14,7 @@ from ase.calculators.calculator import PropertyNotImplementedError
 from ase.md.md import MolecularDynamics
 
 from ase_bec.calculators.schedule import attach_field
+from ase_bec.interruption import interruption
 from ase_bec.progress import progress_bar
 from ase_bec.workflows.dynamics.observables import Observables
 from ase_bec.workflows.dynamics.record import Frame, FrameWriter, RowMaker, Table, first_frame
@@ -87,7 +84,8 @@ def run_md(
     killed at any moment and continued with ``resume=True`` on the same trajectory: no frame is
     lost or doubled, and where the calculator's forces depend on nothing but the positions (our
     models: on one machine, with one number of threads), the continued run equals an uninterrupted
-    one bit for bit. SIGINT and SIGTERM end it between two steps.
+    one bit for bit. Ctrl-C and SIGTERM end it between two steps, and then act as they do without
+    it; within :func:`~ase_bec.interruption.handling_interruption` the run returns instead.
 
     A `FieldCalculator` whose field is a function of the time follows the run from time zero at
     the first frame. H + kinetic energy is then not conserved, not even without thermostat: it
@@ -246,7 +244,7 @@ def _propagate(
     """Take the steps that are left, or as many as there are before a request to stop."""
     first, begin = dynamics.nsteps, time.perf_counter()
     nanoseconds = dynamics.dt / (1e6 * units.fs)
-    with progress_bar(None, "step", progress, steps, first) as bar, _stop_requests() as stop:
+    with progress_bar(None, "step", progress, steps, first) as bar, interruption() as asked:
         for _ in dynamics.irun(max(steps - first, 0)):
             if record(dynamics):
                 days = (time.perf_counter() - begin) / 86400
@@ -254,29 +252,7 @@ def _propagate(
                 temperature = dynamics.atoms.get_temperature()
                 bar.set_postfix_str(f"{temperature:.0f} K, {speed:.3g} ns/day", refresh=False)
                 bar.update(record.step - bar.n)
-            if stop.is_set():
+            if asked:
                 break
             if settings.ramp:
                 set_temperature(dynamics, settings.temperature_at(dynamics.nsteps) or 0.0)
-
-
-@contextmanager
-def _stop_requests() -> Iterator[threading.Event]:
-    """Turn the first SIGINT or SIGTERM into a request; a second one acts as it would without."""
-    stop = threading.Event()
-    if threading.current_thread() is not threading.main_thread():
-        yield stop
-        return
-    before: dict[signal.Signals, Any] = {}
-
-    def request(number: int, _: FrameType | None) -> None:
-        stop.set()
-        signal.signal(number, before[signal.Signals(number)])
-
-    for number in (signal.SIGINT, signal.SIGTERM):
-        before[number] = signal.signal(number, request)
-    try:
-        yield stop
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)

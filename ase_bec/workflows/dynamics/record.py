@@ -16,6 +16,8 @@ from ase import Atoms
 from ase.io.trajectory import Trajectory, TrajectoryReader, TrajectoryWriter
 from ase.io.ulm import writeint
 
+from ase_bec.atomic_files import atomic_write
+
 _COUNT = 32  # byte offset of the number of frames in an ASE trajectory
 
 
@@ -248,9 +250,5 @@ class Table:
 
     def _replace(self, rows: list[list[Any]]) -> None:
         """Write the whole table in one atomic step."""
-        temporary = self.path.with_name(self.path.name + ".part")
-        with temporary.open("w", newline="") as file:
+        with atomic_write(self.path) as file:
             csv.writer(file, lineterminator="\n").writerows([self._columns, *rows])
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(temporary, self.path)

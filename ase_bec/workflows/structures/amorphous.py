@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import zlib
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -16,6 +15,7 @@ from ase.optimize import FIRE
 
 from ase_bec.analysis.structure import RadialDistribution, radial_distribution
 from ase_bec.analysis.trajectory import Trajectory
+from ase_bec.atomic_files import atomic_path, atomic_write
 from ase_bec.workflows.dynamics.md import MDRun, run_md
 from ase_bec.workflows.dynamics.record import last_frame
 from ase_bec.workflows.structures.bonds import (
@@ -207,9 +207,8 @@ def _begin(
             raise FileExistsError(f"`{path}` exists: resume, overwrite, or name another folder")
         path.unlink(missing_ok=True)
     folder.mkdir(parents=True, exist_ok=True)
-    part = notes.with_name(notes.name + ".part")
-    part.write_text(json.dumps(head, indent=1) + "\n")
-    os.replace(part, notes)
+    with atomic_write(notes) as file:
+        file.write(json.dumps(head, indent=1) + "\n")
 
 
 def _finish(atoms: Atoms, final: Path, settings: MeltQuenchSettings) -> None:
@@ -226,10 +225,8 @@ def _finish(atoms: Atoms, final: Path, settings: MeltQuenchSettings) -> None:
         )
     atoms.get_potential_energy()
     atoms.get_forces()
-    part = final.with_name(final.name + ".part")
-    with Frames(part, "w") as frames:
+    with atomic_path(final) as temporary, Frames(temporary, "w") as frames:
         frames.write(atoms)
-    os.replace(part, final)
 
 
 def _moved(path: Path, settings: MeltQuenchSettings) -> dict[str, float]:
