@@ -1,5 +1,6 @@
 """Analysis of molecular dynamics of ionic solids in a field."""
 
+from ase_bec.analysis.common_motion import CommonMotion, common_motion
 from ase_bec.analysis.currents import current, current_of_dipole, dipole, transported
 from ase_bec.analysis.fluctuations import GreenKubo, green_kubo
 from ase_bec.analysis.hop_events import Hops, find_hops, initial_sites
@@ -37,6 +38,7 @@ from ase_bec.analysis.transport import (
 )
 
 __all__ = [
+    "CommonMotion",
     "Coordination",
     "Diffusion",
     "Estimate",
@@ -48,6 +50,7 @@ __all__ = [
     "Spectrum",
     "Trajectory",
     "Value",
+    "common_motion",
     "coordination",
     "current",
     "current_of_dipole",

@@ -66,7 +66,7 @@ def common_motion(
     trajectory
         With equally spaced frames.
     time
-        Time of displacement in fs.
+        Time of displacement in fs; half of the trajectory is looked at too.
     blocks
         Number of blocks of time that give the uncertainty of the velocity.
     remove_drift
@@ -82,10 +82,28 @@ def common_motion(
         return None
     if driven and len(trajectory.elements) == 1:
         return None
-    lag = min(max(round(time / trajectory.interval), 1), len(trajectory) - 1)
     weights = trajectory.masses / trajectory.masses.sum()
     path = np.einsum("a,tax->tx", weights, trajectory.positions)
     centre = _about_drift(trajectory, path) if remove_drift else path
+    for lag in _lags(trajectory, time):
+        shares = _shares(trajectory, centre, lag, remove_drift)
+        if shares:
+            velocity = mean_rate(trajectory.times, path, min(blocks, len(trajectory) - 1))
+            way = float(np.sqrt(_mean_square(centre, lag)))
+            return CommonMotion(velocity, way, lag * trajectory.interval, shares)
+    return None
+
+
+def _lags(trajectory: Trajectory, time: float) -> list[int]:
+    """Frames in the time given, and in half the trajectory, where a slow drift shows."""
+    half = len(trajectory) // 2
+    return sorted({min(max(round(time / trajectory.interval), 1), half), half})
+
+
+def _shares(
+    trajectory: Trajectory, centre: Array, lag: int, remove_drift: bool
+) -> dict[str, float]:
+    """Part of each element's mean square displacement that all share; none where it is none."""
     common = _mean_square(centre, lag)
     by_chance, shares = 0.0, {}
     for element in trajectory.elements:
@@ -94,13 +112,12 @@ def common_motion(
         moves = (_about_drift(trajectory, moves) if remove_drift else moves) - centre[:, None]
         own = _mean_square(moves, lag)
         if _mean_square(moves.mean(axis=1), lag) > _ALIKE * common:
-            return None
-        by_chance += float((weights[atoms] ** 2).sum()) * own
+            return {}
+        weights = trajectory.masses[atoms] / trajectory.masses.sum()
+        by_chance += float((weights**2).sum()) * own
         shares[element] = common / (common + own) if common else 0.0
-    if common <= _BY_CHANCE * by_chance or np.sqrt(common) < _rounding(trajectory):
-        return None
-    velocity = mean_rate(trajectory.times, path, min(blocks, len(trajectory) - 1))
-    return CommonMotion(velocity, float(np.sqrt(common)), lag * trajectory.interval, shares)
+    significant = common > _BY_CHANCE * by_chance and np.sqrt(common) > _rounding(trajectory)
+    return shares if significant else {}
 
 
 def _mean_square(series: Array, lag: int) -> float:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import csv
 from collections.abc import Iterator, Sequence
-from dataclasses import replace
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -12,10 +11,10 @@ import ase.io
 import numpy as np
 from ase import Atoms, units
 from ase.io.trajectory import TrajectoryReader
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 
 from ase_bec.analysis.trajectory import Array, Trajectory
-from ase_bec.lattice import shortest_vectors
+from ase_bec.analysis.unwrapping import check_jumps, unwrapped
 
 _FIELD = tuple(f"field_{axis}_V_per_A" for axis in "xyz")
 
@@ -57,7 +56,8 @@ def read_trajectory(
         Keep every `stride`-th frame.
     unwrap
         Bring each atom next to where it was in the frame before, by lattice vectors. A recorded
-        dipole is dropped where that moves an atom, since it may be on another branch.
+        dipole is dropped where that moves an atom, since it may be on another branch. A warning
+        says where frames are too far apart to follow each atom.
     field
         Constant field in V/Å, [3], for frames that do not know theirs.
 
@@ -85,9 +85,9 @@ def read_trajectory(
     _check_frames([frame.atoms for frame in frames])
     whole = _assemble(frames, timestep, field)
     if unwrap:
-        whole = _unwrapped(whole)
+        whole = unwrapped(whole)
     else:
-        _check_jumps(whole)
+        check_jumps(whole)
     elapsed = whole.times - whole.times[0]
     end = np.inf if stop is None else stop
     kept = np.flatnonzero((elapsed >= start - 1e-6) & (elapsed <= end + 1e-6))
@@ -222,39 +222,3 @@ def _assemble(
 def _stack(values: Sequence[Array | None]) -> Array | None:
     there = [value for value in values if value is not None]
     return np.array(there) if len(there) == len(values) else None
-
-
-def _heights(cell: Array, pbc: NDArray[np.bool_]) -> Array:
-    """Distances between the lattice planes that bound the cell along periodic directions."""
-    complete = Atoms(cell=cell).cell.complete()
-    heights: Array = 1 / np.linalg.norm(complete.reciprocal().array, axis=1)[pbc]
-    return heights
-
-
-def _check_jumps(trajectory: Trajectory) -> None:
-    """Raise where an atom moves too far between two frames to be on one branch for sure."""
-    if not trajectory.pbc.any():
-        return
-    limit = _heights(trajectory.cell, trajectory.pbc).min() / 2
-    jumps = np.linalg.norm(np.diff(trajectory.positions, axis=0), axis=2)
-    if (jumps > limit).any():
-        frame, atom = np.unravel_index(np.argmax(jumps > limit), jumps.shape)
-        raise ValueError(
-            f"`source` must hold unwrapped positions, got a jump of {jumps[frame, atom]:.2f} Å of "
-            f"atom {atom} from frame {frame} to {frame + 1}, more than half the shortest height "
-            f"of the cell ({limit:.2f} Å): set `unwrap` if the frames were wrapped"
-        )
-
-
-def _unwrapped(trajectory: Trajectory) -> Trajectory:
-    """Bring each atom next to where it was in the frame before."""
-    steps = np.diff(trajectory.positions, axis=0)
-    short = shortest_vectors(steps, trajectory.cell, trajectory.pbc)
-    excess = steps - short
-    moved = np.linalg.norm(excess, axis=2) > 1e-6
-    if not moved.any():
-        return trajectory
-    shifts = np.cumsum(np.where(moved[..., None], excess, 0.0), axis=0)
-    positions = trajectory.positions.copy()
-    positions[1:] -= shifts
-    return replace(trajectory, positions=positions, dipole=None)
