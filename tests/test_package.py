@@ -24,6 +24,7 @@ LAYERS = (
         "directions",
         "interruption",
         "lattice",
+        "locks",
         "neighbours",
         "paths",
         "plotting",
