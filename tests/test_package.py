@@ -22,6 +22,8 @@ LAYERS = (
         "atomic_files",
         "cutoffs",
         "directions",
+        "frame_checksums",
+        "identity",
         "interruption",
         "lattice",
         "locks",
