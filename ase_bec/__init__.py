@@ -5,8 +5,9 @@ on them. Units: eV, Å, e, V/Å. Names are imported when first used, so that the
 answers at once.
 """
 
-from importlib import import_module
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
+
+from ase_bec.lazy import lazy_names
 
 if TYPE_CHECKING:
     from ase_bec.calculators.field import FieldCalculator
@@ -46,21 +47,4 @@ __all__ = [
     "write_dataset",
 ]
 
-_HOME = {
-    "FieldCalculator": ".calculators.field",
-    "NNPCalculator": ".calculators.nnp",
-    "attach_field": ".calculators.schedule",
-    "read_dataset": ".data",
-    "unwrap_images": ".paths",
-    "write_dataset": ".data",
-}
-
-
-def __getattr__(name: str) -> Any:
-    if name not in __all__:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    return getattr(import_module(_HOME.get(name, ".models"), __name__), name)
-
-
-def __dir__() -> list[str]:
-    return [*__all__, "__version__"]
+__getattr__, __dir__ = lazy_names(__name__, __file__)

@@ -16,7 +16,7 @@ class Interruption:
 
     def __init__(self) -> None:
         self.signal: int | None = None
-        self.runs = 0  # that end by themselves when asked to
+        self.runs: set[object] = set()  # that end by themselves when asked to
 
     def __bool__(self) -> bool:
         return self.signal is not None
@@ -47,11 +47,12 @@ def interruption() -> Iterator[Interruption]:
         True as soon as the process was asked to stop.
     """
     with _noting(pass_on=True) as noted:
-        noted.runs += 1
+        run = object()
+        noted.runs.add(run)
         try:
             yield noted
         finally:
-            noted.runs -= 1
+            noted.runs.remove(run)
 
 
 @contextmanager
@@ -59,7 +60,7 @@ def handling_interruption() -> Iterator[Interruption]:
     """Let runs that are interrupted return, not completed; the caller sees to the rest.
 
     Outside a run, Ctrl-C and SIGTERM both raise KeyboardInterrupt. Later runs in the block end
-    after their first step.
+    as soon as they have begun.
 
     Yields
     ------

@@ -20,7 +20,7 @@ from ase.io.lammpsdata import read_lammps_data
 
 import ase_bec
 from ase_bec.models import released_field_energy
-from ase_bec.workflows.barriers.neb import MigrationPath, find_path, interpolate_path
+from ase_bec.workflows import MigrationPath, find_path, interpolate_path
 
 FIELD = (0.0, 0.0, 0.1)
 FORMAL = {"Li": 1, "P": 5, "O": -2}

@@ -33,10 +33,7 @@ from ase_bec.analysis import (
     plot_lines,
     read_trajectory,
 )
-from ase_bec.workflows.barriers.ion import moving_ion
-from ase_bec.workflows.dynamics.md import run_md
-from ase_bec.workflows.dynamics.settings import MDSettings
-from ase_bec.workflows.structures.walls import Walls
+from ase_bec.workflows import MDSettings, Walls, moving_ion, run_md
 
 Z_OF_TYPE = {1: 3, 2: 15, 3: 8}
 TIMESTEP = 2.0  # fs

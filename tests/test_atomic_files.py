@@ -13,12 +13,13 @@ import torch
 from ase.build import bulk
 from matplotlib.figure import Figure
 
+from ase_bec import write_dataset
 from ase_bec.atomic_files import atomic_path, atomic_write
-from ase_bec.data import Frame, write_dataset
+from ase_bec.data import Frame
 from ase_bec.plotting import save_figure
 from ase_bec.training.checkpoint import write_checkpoint
 from ase_bec.training.error_history import plot_history, write_history
-from ase_bec.workflows.barriers.band_files import write_band
+from ase_bec.workflows import write_band
 from ase_bec.workflows.dynamics.record import Table
 
 

@@ -119,7 +119,7 @@ SCRIPT = """
 import os, signal, sys
 from ase.build import bulk
 from ase.calculators.lj import LennardJones
-from ase_bec.workflows.dynamics.md import MDSettings, run_md
+from ase_bec.workflows import MDSettings, run_md
 
 class Argon(LennardJones):
     calls = 0

@@ -6,6 +6,7 @@ import subprocess
 import sys
 from collections.abc import Callable
 from graphlib import CycleError, TopologicalSorter
+from importlib import import_module
 from importlib.metadata import version
 from pathlib import Path
 
@@ -26,6 +27,7 @@ LAYERS = (
         "identity",
         "interruption",
         "lattice",
+        "lazy",
         "locks",
         "neighbours",
         "paths",
@@ -165,6 +167,33 @@ def test_import_walk_sees_every_form(tmp_path: Path, monkeypatch: pytest.MonkeyP
         "ase_bec.system",
         "ase_bec.training",
     }
+
+
+FACES = ("", ".analysis", ".calculators", ".data", ".models", ".training", ".workflows")
+
+
+@pytest.mark.parametrize("face", FACES)
+def test_public_names_are_there(face: str) -> None:
+    package = import_module(f"ase_bec{face}")
+    assert package.__all__
+    for name in package.__all__:
+        shown = getattr(package, name)
+        assert shown.__module__.startswith("ase_bec."), name
+        assert shown.__name__ == name
+        assert name in dir(package)
+    with pytest.raises(AttributeError, match="has no attribute 'no_such_name'"):
+        package.no_such_name  # noqa: B018
+
+
+def test_faces_import_nothing_before_it_is_used() -> None:
+    code = (
+        "import sys, ase_bec, ase_bec.analysis, ase_bec.calculators, ase_bec.data;"
+        "import ase_bec.training, ase_bec.workflows;"
+        "print(*sorted({'torch', 'numpy', 'ase'} & set(sys.modules)));"
+        "from ase_bec.workflows import MDSettings, run_md; print(MDSettings.__name__)"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout == "\nMDSettings\n"
 
 
 def test_version() -> None:

@@ -8,7 +8,7 @@ from ase.calculators.emt import EMT
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ase_bec.paths import unwrap_images
+from ase_bec import unwrap_images
 
 SKEWED = np.array([[4.0, 0.3, -0.2], [1.9, 3.6, 0.4], [-1.5, 1.7, 4.4]])
 

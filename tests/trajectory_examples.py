@@ -6,7 +6,8 @@ import numpy as np
 from ase import units
 from ase.data import atomic_masses, atomic_numbers
 
-from ase_bec.analysis.trajectory import Array, Trajectory
+from ase_bec.analysis import Trajectory
+from ase_bec.analysis.trajectory import Array
 
 SKEWED = np.array([[7.0, 0.3, 0.0], [3.1, 6.2, -0.4], [-2.0, 1.1, 8.0]])
 

@@ -1,41 +1,46 @@
 """Analysis of molecular dynamics of ionic solids in a field."""
 
-from ase_bec.analysis.common_motion import CommonMotion, common_motion
-from ase_bec.analysis.currents import current, current_of_dipole, dipole, transported
-from ase_bec.analysis.fluctuations import GreenKubo, green_kubo
-from ase_bec.analysis.hop_events import Hops, find_hops, initial_sites
-from ase_bec.analysis.infrared import (
-    InfraredModes,
-    Spectrum,
-    infrared_modes,
-    infrared_spectrum,
-    mode_dipoles,
-)
-from ase_bec.analysis.lines import plot_lines
-from ase_bec.analysis.msd import (
-    Diffusion,
-    MeanSquareDisplacement,
-    diffusion,
-    drift_velocity,
-    mean_square_displacement,
-)
-from ase_bec.analysis.reading import read_trajectory
-from ase_bec.analysis.statistics import Estimate, Value
-from ase_bec.analysis.structure import (
-    Coordination,
-    RadialDistribution,
-    coordination,
-    radial_distribution,
-)
-from ase_bec.analysis.trajectory import Trajectory
-from ase_bec.analysis.transport import (
-    einstein_helfand,
-    einstein_mobility,
-    field_conductivity,
-    haven_ratio,
-    mobility,
-    nernst_einstein,
-)
+from typing import TYPE_CHECKING
+
+from ase_bec.lazy import lazy_names
+
+if TYPE_CHECKING:
+    from ase_bec.analysis.currents import current, current_of_dipole, dipole, transported
+    from ase_bec.analysis.drift import CommonMotion, common_motion
+    from ase_bec.analysis.fluctuations import GreenKubo, green_kubo
+    from ase_bec.analysis.hop_events import Hops, find_hops, initial_sites
+    from ase_bec.analysis.infrared import (
+        InfraredModes,
+        Spectrum,
+        infrared_modes,
+        infrared_spectrum,
+        mode_dipoles,
+    )
+    from ase_bec.analysis.lines import plot_lines
+    from ase_bec.analysis.msd import (
+        Diffusion,
+        MeanSquareDisplacement,
+        diffusion,
+        drift_velocity,
+        mean_square_displacement,
+    )
+    from ase_bec.analysis.reading import read_trajectory
+    from ase_bec.analysis.statistics import Estimate, Value
+    from ase_bec.analysis.structure import (
+        Coordination,
+        RadialDistribution,
+        coordination,
+        radial_distribution,
+    )
+    from ase_bec.analysis.trajectory import Trajectory
+    from ase_bec.analysis.transport import (
+        einstein_helfand,
+        einstein_mobility,
+        field_conductivity,
+        haven_ratio,
+        mobility,
+        nernst_einstein,
+    )
 
 __all__ = [
     "CommonMotion",
@@ -75,3 +80,5 @@ __all__ = [
     "read_trajectory",
     "transported",
 ]
+
+__getattr__, __dir__ = lazy_names(__name__, __file__)

@@ -51,22 +51,20 @@ class GreenKubo:
         lag = int(np.argmin(np.abs(self.times - time)))
         return Estimate(self.conductivity[lag], self.samples[:, lag])
 
-    def plot(self, ax: Axes | None = None, label: str | None = None, **style: Any) -> Axes:
+    def plot(self, ax: Axes | None = None, **style: Any) -> Axes:
         """Draw the mean of the directions over the time of integration, with its error.
 
         Parameters
         ----------
         ax
             Where to draw; matplotlib's current axes by default.
-        label
-            For the legend.
         **style
             Passed to :meth:`matplotlib.axes.Axes.plot`.
         """
         ax = axes_or_current(ax)
         mean = self.conductivity.mean(axis=1) / 100
         error = self.samples.mean(axis=2).std(axis=0, ddof=1) / np.sqrt(len(self.samples)) / 100
-        (line,) = ax.plot(self.times / 1e3, mean, label=label, **style)
+        (line,) = ax.plot(self.times / 1e3, mean, **style)
         ax.fill_between(
             self.times / 1e3, mean - error, mean + error, color=line.get_color(), alpha=0.25
         )

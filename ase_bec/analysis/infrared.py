@@ -49,20 +49,18 @@ class Spectrum:
     wavenumbers: Array
     absorption: Array
 
-    def plot(self, ax: Axes | None = None, label: str | None = None, **style: Any) -> Axes:
+    def plot(self, ax: Axes | None = None, **style: Any) -> Axes:
         """Draw the mean of the directions.
 
         Parameters
         ----------
         ax
             Where to draw; matplotlib's current axes by default.
-        label
-            For the legend.
         **style
             Passed to :meth:`matplotlib.axes.Axes.plot`.
         """
         ax = axes_or_current(ax)
-        ax.plot(self.wavenumbers, self.absorption.mean(axis=1) / 1e3, label=label, **style)
+        ax.plot(self.wavenumbers, self.absorption.mean(axis=1) / 1e3, **style)
         ax.set_xlabel("Wavenumber (cm⁻¹)")
         ax.set_ylabel("Absorption n·α (10³ cm⁻¹)")
         return ax

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
-from ase_bec.analysis.common_motion import common_motion
 from ase_bec.analysis.correlations import square_displacement
+from ase_bec.analysis.drift import common_motion
 from ase_bec.analysis.statistics import Array, Estimate, block_slices, mean_rate
 from ase_bec.analysis.trajectory import Integers, Trajectory
 from ase_bec.plotting import axes_or_current
@@ -179,7 +179,7 @@ def diffusion(
     Warns
     -----
     UserWarning
-        If all elements move alike (:func:`~ase_bec.analysis.common_motion.common_motion`): D is
+        If all elements move alike (:func:`~ase_bec.analysis.drift.common_motion`): D is
         then that of the structure as a whole.
 
     Raises

@@ -8,7 +8,7 @@ import warnings
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from ase_bec.cli import field, inputs
+from ase_bec.cli import dynamics, field, inputs
 from ase_bec.cli.errors import InputError, input_checked
 from ase_bec.plotting import save_figure
 
@@ -62,9 +62,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         default=Path("amorphous"),
         help="(default: amorphous)",
     )
-    existing = output.add_mutually_exclusive_group()
-    existing.add_argument("--resume", action="store_true", help="go on with what is in the folder")
-    existing.add_argument("--overwrite", action="store_true", help="replace earlier output")
+    dynamics.add_existing(output, resume="go on with what is in the folder")
 
 
 def _add_schedule(parser: argparse.ArgumentParser) -> None:
@@ -86,23 +84,10 @@ def _add_schedule(parser: argparse.ArgumentParser) -> None:
         default=("300", "2ps"),
         help="final temperature, and time there (default: 300 2ps)",
     )
-    schedule.add_argument(
-        "--timestep", type=inputs.time, metavar="TIME", default="2fs", help="(default: 2fs)"
-    )
-    schedule.add_argument(
-        "--relaxation-time",
-        type=inputs.time,
-        metavar="TIME",
-        default="100fs",
-        help="of the langevin thermostat (default: %(default)s)",
-    )
-    schedule.add_argument(
-        "--interval", type=int, metavar="N", default=10, help="steps from frame to frame"
-    )
+    dynamics.add_integration(schedule, timestep="2fs")
     schedule.add_argument(
         "--fmax", type=float, metavar="F", default=0.05, help="of the relaxation, eV/Å; 0: none"
     )
-    schedule.add_argument("--seed", type=int, metavar="N", default=0, help="(default: 0)")
 
 
 def run(options: argparse.Namespace) -> int:
@@ -113,8 +98,8 @@ def run(options: argparse.Namespace) -> int:
             warnings.warn(
                 f"{_BUNDLED} has false minima in the melt above about {_LIMIT:.0f} K", stacklevel=1
             )
+    from ase_bec.workflows.dynamics.limits import UnphysicalStructure
     from ase_bec.workflows.structures.amorphous import melt_quench
-    from ase_bec.workflows.structures.bonds import UnphysicalStructure
 
     with input_checked():
         try:

@@ -177,7 +177,7 @@ def _seen(
     options: argparse.Namespace, whole: Trajectory, net_charge: float | None, time: float
 ) -> tuple[Trajectory, list[str]]:
     """Return the trajectory from the framework that was named, or without a common motion."""
-    from ase_bec.analysis.common_motion import common_motion
+    from ase_bec.analysis.drift import common_motion
 
     if options.frame_of is not None:
         return whole.relative_to(options.frame_of, net_charge), []

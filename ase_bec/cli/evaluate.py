@@ -34,7 +34,7 @@ def run(options: argparse.Namespace) -> int:
         require_new([options.plot], options.overwrite)
     from ase_bec.data import read_dataset
     from ase_bec.models import load
-    from ase_bec.training.evaluation import errors_of, evaluate, table
+    from ase_bec.training.evaluation import error_table, errors_of, evaluate
     from ase_bec.training.parity import plot_parity
 
     with input_checked():
@@ -43,7 +43,7 @@ def run(options: argparse.Namespace) -> int:
         comparisons = evaluate(model, data, progress=True)
         for comparison in comparisons:
             print(f"{comparison.name} in {comparison.unit}, {len(data)} frames")
-            print(table(errors_of(comparison)))
+            print(error_table(errors_of(comparison)))
         if options.plot is not None:
             plot_parity(options.plot, comparisons)
             print(f"picture in {options.plot}")

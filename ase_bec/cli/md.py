@@ -6,7 +6,7 @@ import argparse
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from ase_bec.cli import field, inputs
+from ase_bec.cli import dynamics, field, inputs
 from ase_bec.cli.errors import InputError, input_checked, require_new
 from ase_bec.plotting import save_figure
 
@@ -41,9 +41,6 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     run_.add_argument(
         "--time", type=inputs.time, metavar="TIME", required=True, help="whole time, such as 10ps"
     )
-    run_.add_argument(
-        "--timestep", type=inputs.time, metavar="TIME", default="1fs", help="(default: 1fs)"
-    )
     run_.add_argument("--temperature", type=float, metavar="K", help="of thermostat and start")
     run_.add_argument(
         "--thermostat",
@@ -51,32 +48,14 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         default="nose-hoover",
         help="(default: %(default)s)",
     )
-    run_.add_argument(
-        "--relaxation-time",
-        type=inputs.time,
-        metavar="TIME",
-        default="100fs",
-        help="of the thermostat (default: %(default)s)",
-    )
-    run_.add_argument(
-        "--interval",
-        type=int,
-        metavar="N",
-        default=10,
-        help="steps from frame to frame (default: 10)",
-    )
-    run_.add_argument(
-        "--seed", type=int, metavar="N", default=0, help="of velocities and langevin (default: 0)"
-    )
+    dynamics.add_integration(run_, timestep="1fs")
     field.add_arguments(parser, energies=("potential", "work", "none"))
     _add_shape(parser)
     output = parser.add_argument_group("output")
     output.add_argument(
         "--output", type=Path, metavar="TRAJ", default=Path("md.traj"), help="(default: md.traj)"
     )
-    existing = output.add_mutually_exclusive_group()
-    existing.add_argument("--resume", action="store_true", help="go on from the last frame")
-    existing.add_argument("--overwrite", action="store_true", help="replace earlier output")
+    dynamics.add_existing(output, resume="go on from the last frame")
 
 
 def _add_shape(parser: argparse.ArgumentParser) -> None:

@@ -77,10 +77,10 @@ def run(options: argparse.Namespace) -> int:
 
 
 def _report(files: Files, result: Result) -> None:
-    from ase_bec.training.evaluation import table
+    from ase_bec.training.evaluation import error_table
 
     for part, errors in result.errors.items():
-        print(f"\n{part} frames\n{table(errors)}")
+        print(f"\n{part} frames\n{error_table(errors)}")
     outcome = result.outcome
     print(f"\n{outcome.epoch} epochs in {outcome.seconds:.0f} s, best after {outcome.best}")
     print(f"{files.model} (model), {files.table} (errors while training), {files.picture}")

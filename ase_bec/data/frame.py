@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -158,6 +158,3 @@ class Frame:
         if self.config_type is not None:
             atoms.info["config_type"] = self.config_type
         return atoms
-
-
-FIELDS = tuple(f.name for f in fields(Frame))

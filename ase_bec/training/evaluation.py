@@ -15,7 +15,7 @@ from ase_bec.data.branches import smallest_dipole
 from ase_bec.models import NeuralNetworkPotential
 from ase_bec.progress import progress_bar
 
-__all__ = ["Comparison", "errors_of", "evaluate", "table"]
+__all__ = ["Comparison", "error_table", "errors_of", "evaluate"]
 
 Array = NDArray[np.float64]
 
@@ -171,7 +171,7 @@ def _figures(wrong: Array, spread: Array) -> dict[str, float]:
     }
 
 
-def table(errors: Mapping[str, Mapping[str, float]]) -> str:
+def error_table(errors: Mapping[str, Mapping[str, float]]) -> str:
     """Lines with the figures of each error."""
     columns: Sequence[str] = [*next(iter(errors.values()))] if errors else []
     heads = {"rmse": "RMSE", "mae": "MAE"}

@@ -10,7 +10,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from math import cos, pi
 from pathlib import Path
 from time import monotonic
 from typing import Any, Generic, NamedTuple, TypeVar
@@ -25,10 +24,11 @@ from ase_bec.training.checkpoint import check_identity, read_checkpoint, write_c
 from ase_bec.training.config import TrainingOptions
 from ase_bec.training.error_history import write_history
 from ase_bec.training.gradient import differentiate, no_errors
+from ase_bec.training.learning_rate import learning_rate
 from ase_bec.training.parallel import Processes
 from ase_bec.training.tasks.task import Task, rmse
 
-__all__ = ["Outcome", "Trainer", "learning_rate"]
+__all__ = ["Outcome", "Trainer"]
 
 S = TypeVar("S")
 LBFGS_ITERATIONS = 10
@@ -288,15 +288,6 @@ class Trainer(Generic[S]):
             for name, unit in self.task.units.items()
             if f"{part} {name}" in shown
         )
-
-
-def learning_rate(options: TrainingOptions, done: float) -> float:
-    """Rate when the part ``done`` of all steps with Adam is done: it rises, then falls."""
-    if done < options.warmup:
-        return options.rate * (0.04 + 0.96 * (1 - cos(pi * done / options.warmup)) / 2)
-    falling = (done - options.warmup) / max(1 - options.warmup, 1e-9)
-    left = (1 + cos(pi * falling)) / 2
-    return options.rate * (options.final + (1 - options.final) * left)
 
 
 def _assign(parameters: Sequence[Tensor], values: Sequence[Tensor]) -> None:

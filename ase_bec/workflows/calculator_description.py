@@ -10,10 +10,11 @@ import numpy as np
 from ase import Atoms
 
 from ase_bec.calculators.field import FieldCalculator
+from ase_bec.identity import require_same
 
-__all__ = ["DESCRIBED_TO", "describe_calculator", "kinds"]
+__all__ = ["describe_calculator", "require_same_calculator"]
 
-DESCRIBED_TO = 1e-4  # of numbers, such as charges in e and fields in V/Å
+_CHARGES_TO = 1e-4  # e; computed, so up to rounding
 _LONG = 20
 
 
@@ -44,10 +45,32 @@ def describe_calculator(calculator: Any, atoms: Atoms) -> dict[str, Any]:
     return found
 
 
-def kinds(described: Mapping[str, Any]) -> list[str]:
+def require_same_calculator(
+    recorded: Mapping[str, Any], given: Mapping[str, Any], place: str
+) -> None:
+    """Raise where calculators are not described alike, with what differs.
+
+    Where one wraps the other, or they are of different kinds, only the field can be compared.
+
+    Parameters
+    ----------
+    recorded, given
+        From :func:`describe_calculator`.
+    place
+        Where the recorded one stands, such as "the frames of `md.traj`".
+    """
+    old, new = dict(recorded), dict(given)
+    require_same({"field": old.get("field")}, {"field": new.get("field")}, place)
+    if _kinds(old) == _kinds(new):
+        charges = {"charges": old.pop("charges", None)}, {"charges": new.pop("charges", None)}
+        require_same(*charges, place, _CHARGES_TO)
+        require_same(old, new, place)
+
+
+def _kinds(described: Mapping[str, Any]) -> list[str]:
     """Names of the class of a calculator that was described, and of those below it."""
     below = described.get("potential")
-    return [str(described.get("calculator")), *(kinds(below) if below else [])]
+    return [str(described.get("calculator")), *(_kinds(below) if below else [])]
 
 
 def _charges(calculator: FieldCalculator, atoms: Atoms) -> dict[str, Any]:

@@ -28,7 +28,7 @@ from ase.optimize import FIRE
 from tqdm import tqdm
 
 from ase_bec import NeuralNetworkPotential, NNPCalculator, read_released_nnp
-from ase_bec.workflows.barriers.neb import find_path, interpolate_path
+from ase_bec.workflows import find_path, interpolate_path
 
 STEP = 1.0  # fs
 EVERY = 20  # steps between frames

@@ -5,9 +5,9 @@ import numpy as np
 import pytest
 from trajectory_examples import brownian, trajectory
 
-from ase_bec.analysis import diffusion, drift_velocity, mean_square_displacement
+from ase_bec.analysis import Estimate, Value, diffusion, drift_velocity, mean_square_displacement
 from ase_bec.analysis.correlations import autocorrelation, square_displacement
-from ase_bec.analysis.statistics import Estimate, Value, block_slices, mean_rate
+from ase_bec.analysis.statistics import block_slices, mean_rate
 
 matplotlib.use("Agg")
 D = np.array([1e-3, 2e-3, 4e-3])

@@ -12,7 +12,7 @@ from trajectory_examples import SKEWED, trajectory
 
 from ase_bec import FieldCalculator
 from ase_bec.analysis import dipole, read_trajectory
-from ase_bec.workflows.dynamics.md import MDSettings, run_md
+from ase_bec.workflows import MDSettings, run_md
 
 
 def moving(frames: int = 40, cell: np.ndarray = SKEWED) -> list[Atoms]:

@@ -64,7 +64,7 @@ def test_neb_with_and_without_field(hop: list[str], capsys: pytest.CaptureFixtur
     picture = Path("neb.png").read_bytes()
     assert picture.startswith(b"\x89PNG")
     assert len(picture) > 10_000
-    assert not list(Path().glob("*.part"))
+    assert not [path for path in Path().iterdir() if path.name.startswith(".")]
 
 
 def test_neb_takes_the_work_from_the_initial_image_where_there_is_no_dipole(
@@ -151,7 +151,9 @@ def test_md_resume_refuses_another_field(
     run += ["--time", "40fs", *CHARGES]
     assert main([*run, "--field", "0", "0", "0.05"]) == 0
     assert main([*run, "--field", "0", "0", "0.06", "--resume"]) == 2
-    message = "`field` must be [0.0, 0.0, 0.05], as in the frames of `md.traj`, got [0.0, 0.0, 0.06]"
+    message = (
+        "`field` must be [0.0, 0.0, 0.05], as in the frames of `md.traj`, got [0.0, 0.0, 0.06]"
+    )
     assert message in capsys.readouterr().err
     assert main([*run, "--field", "0", "0", "0.06"]) == 2
     assert main([*run, "--field", "0", "0", "0.06", "--overwrite"]) == 0

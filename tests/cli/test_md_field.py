@@ -8,10 +8,10 @@ from analytic import Springs
 from ase import Atoms
 from ase.io import write
 
-from ase_bec.calculators.waveforms import PulseField, RampField, SineField
+from ase_bec.calculators import PulseField, RampField, SineField
 from ase_bec.cli import field
 from ase_bec.cli.main import main
-from ase_bec.workflows.dynamics.table import read_table
+from ase_bec.workflows import read_table
 
 E = (0.0, 0.02, 0.05)
 SHAPES = {

@@ -9,7 +9,7 @@ from ase.calculators.calculator import Calculator
 from ase.io.lammpsdata import read_lammps_data
 
 from ase_bec import FieldCalculator, NNPCalculator, read_released_nnp
-from ase_bec.workflows.barriers.neb import find_path, interpolate_path
+from ase_bec.workflows import find_path, interpolate_path
 
 DATA = Path(__file__).parents[3] / "shared/data/shimizu_li3po4"
 FIELD = np.array([0.0, 0.0, 0.1])

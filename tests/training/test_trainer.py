@@ -15,8 +15,9 @@ from training_examples import crystals, polarization_task
 from ase_bec.interruption import handling_interruption
 from ase_bec.training.checkpoint import read_checkpoint
 from ase_bec.training.config import TrainingOptions
+from ase_bec.training.learning_rate import learning_rate
 from ase_bec.training.tasks.task import Loss, rmse, tally
-from ase_bec.training.trainer import Trainer, learning_rate
+from ase_bec.training.trainer import Trainer
 
 
 def trainer(

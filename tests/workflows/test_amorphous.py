@@ -1,53 +1,27 @@
-"""Melting and quenching: packing, walls, guards, and the whole run, killed and resumed."""
+"""Melting and quenching: schedule, guards, and the whole run, killed and resumed."""
 
 import random
-import subprocess
-import sys
-import time
 from dataclasses import replace
 from pathlib import Path
 
+import killing
 import numpy as np
 import pytest
 from analytic import Springs
 from ase import Atoms
-from ase.build import molecule
 from ase.calculators.lj import LennardJones
 from ase.io.trajectory import Trajectory
+from dynamics_examples import MELT, cluster
 
-from ase_bec.workflows.dynamics.md import run_md
-from ase_bec.workflows.dynamics.settings import MDSettings
-from ase_bec.workflows.dynamics.table import read_table
-from ase_bec.workflows.structures.amorphous import melt_quench
-from ase_bec.workflows.structures.bonds import (
+from ase_bec.workflows import (
+    MDSettings,
+    MeltQuenchSettings,
     UnphysicalStructure,
-    count_bonds,
-    require_apart,
-    require_temperature,
+    melt_quench,
+    read_table,
+    run_md,
 )
-from ase_bec.workflows.structures.crystals import beta_lithium_phosphate
-from ase_bec.workflows.structures.melt_settings import MeltQuenchSettings
-from ase_bec.workflows.structures.packing import density_of, random_structure, scaled_to_density
-from ase_bec.workflows.structures.walls import Walls, wall_energy
-
-SETTINGS = MeltQuenchSettings(
-    melt_temperature=900.0,
-    melt_time=100.0,
-    quench_rate=4000.0,
-    final_temperature=100.0,
-    anneal_time=50.0,
-    interval=5,
-    relaxation_time=20.0,
-    seed=3,
-)
-
-
-def cluster() -> Atoms:
-    """Forces of the positions alone, to the last bit."""
-    places = [[0, 0, 0.1], [2.9, 0, 0], [0, 3.1, 0], [0, 0, 3]]
-    atoms = Atoms("LiOLiO", places, cell=[9, 9, 9], pbc=True)
-    atoms.calc = Springs()
-    return atoms
+from ase_bec.workflows.structures.bonds import require_apart, require_temperature
 
 
 def state(folder: Path) -> list[np.ndarray]:
@@ -61,7 +35,7 @@ def assert_same_output(one: Path, two: Path) -> None:
     for a, b in zip(state(one), state(two), strict=True):
         assert np.array_equal(a, b)
     assert (one / "run.csv").read_text() == (two / "run.csv").read_text()
-    assert not list(two.glob("*.part"))
+    assert {path.name for path in two.iterdir()} == {path.name for path in one.iterdir()}
 
 
 def test_schedule_holds_quenches_and_anneals() -> None:
@@ -128,7 +102,7 @@ def test_bad_ramps(ramp: tuple[tuple[float, ...], ...], message: str) -> None:
 
 def test_interrupted_and_resumed_is_the_same_structure(tmp_path: Path) -> None:
     one, two = tmp_path / "one", tmp_path / "two"
-    made = melt_quench(cluster(), one, SETTINGS)
+    made = melt_quench(cluster(), one, MELT)
     assert made.run.completed
     assert made.converged
     with Trajectory(one / "run.traj") as frames:
@@ -137,62 +111,56 @@ def test_interrupted_and_resumed_is_the_same_structure(tmp_path: Path) -> None:
         assert made.moved[symbol] == pytest.approx(np.sqrt((steps[k] ** 2).sum(axis=1).mean()))
     assert np.linalg.norm(made.atoms.get_forces(), axis=1).max() < 0.05
     start = cluster()
-    melt_quench(start, two, SETTINGS, resume=True)  # from nothing
+    melt_quench(start, two, MELT, resume=True)  # from nothing
     assert np.array_equal(start.positions, cluster().positions)
     assert_same_output(one, two)
     (two / "final.traj").unlink()
     with (two / "run.traj").open("r+b") as file:
         file.seek(32)
         file.write(np.int64(9).tobytes())  # frames
-    again = melt_quench(cluster(), two, SETTINGS, resume=True)
+    again = melt_quench(cluster(), two, MELT, resume=True)
     assert_same_output(one, two)
     assert np.array_equal(again.atoms.positions, made.atoms.positions)
-    third = melt_quench(cluster(), two, SETTINGS, resume=True)
+    third = melt_quench(cluster(), two, MELT, resume=True)
     assert np.array_equal(third.atoms.positions, made.atoms.positions)
 
 
 SCRIPT = """
 import sys
-here, folder = sys.argv[1:]
-sys.path[:0] = [here, here + "/.."]
-from test_amorphous import *
-melt_quench(cluster(), folder, replace(SETTINGS, melt_time=300.0), resume=True)
+from dataclasses import replace
+from dynamics_examples import MELT, cluster
+from ase_bec.workflows import melt_quench
+melt_quench(cluster(), sys.argv[1], replace(MELT, melt_time=300.0), resume=True)
 """
 
 
 def test_killed_at_random_moments_and_resumed_is_the_same_structure(tmp_path: Path) -> None:
     one, two = tmp_path / "one", tmp_path / "two"
-    melt_quench(cluster(), one, replace(SETTINGS, melt_time=300.0))
-    command = [sys.executable, "-c", SCRIPT, str(Path(__file__).parent), str(two)]
+    melt_quench(cluster(), one, replace(MELT, melt_time=300.0))
     choice, path = random.Random(1), two / "run.traj"
     whole = (one / "run.traj").stat().st_size
     for part in ((0.05, 0.3), (0.35, 0.6)):  # of the trajectory that is there when killed
-        enough = choice.uniform(*part) * whole
-        process = subprocess.Popen(command)
-        while process.poll() is None and (not path.exists() or path.stat().st_size < enough):
-            time.sleep(0.001)
-        process.kill()
-        process.wait()
+        killing.kill(killing.start(SCRIPT, two), path, choice.uniform(*part) * whole)
     assert not (two / "final.traj").exists()
-    assert subprocess.run(command, check=False).returncode == 0
+    assert killing.start(SCRIPT, two).wait() == 0
     assert_same_output(one, two)
 
 
 def test_other_settings_and_structures_are_refused(tmp_path: Path) -> None:
-    melt_quench(cluster(), tmp_path, SETTINGS)
+    melt_quench(cluster(), tmp_path, MELT)
     with pytest.raises(FileExistsError, match="resume, overwrite, or name another folder"):
-        melt_quench(cluster(), tmp_path, SETTINGS)
+        melt_quench(cluster(), tmp_path, MELT)
     with pytest.raises(ValueError, match=r"`quench_rate` must be 4000.0, as in .*, got 5000.0"):
-        melt_quench(cluster(), tmp_path, replace(SETTINGS, quench_rate=5000.0), resume=True)
+        melt_quench(cluster(), tmp_path, replace(MELT, quench_rate=5000.0), resume=True)
     other = cluster()
     other.positions[0, 0] += 1e-9
     with pytest.raises(ValueError, match=r"`atoms` must be Li2O2 .*, as in"):
-        melt_quench(other, tmp_path, SETTINGS, resume=True)
-    melt_quench(other, tmp_path, replace(SETTINGS, fmax=None), overwrite=True)
+        melt_quench(other, tmp_path, MELT, resume=True)
+    melt_quench(other, tmp_path, replace(MELT, fmax=None), overwrite=True)
     flat = cluster()
     flat.pbc = (True, True, False)
     with pytest.raises(ValueError, match="`atoms` must be periodic"):
-        melt_quench(flat, tmp_path / "flat", SETTINGS)
+        melt_quench(flat, tmp_path / "flat", MELT)
     assert not (tmp_path / "flat").exists()
 
 
@@ -208,90 +176,7 @@ def test_other_settings_and_structures_are_refused(tmp_path: Path) -> None:
 )
 def test_bad_settings(changes: dict[str, float], message: str) -> None:
     with pytest.raises(ValueError, match=message):
-        replace(SETTINGS, **changes)
-
-
-def test_density_scales_cell_and_positions() -> None:
-    crystal = beta_lithium_phosphate()
-    # 16 atoms of Li3PO4: 2 formula units of 115.794 amu
-    grams, litres = 2 * 115.794 * 1.66053907e-24, crystal.get_volume() * 1e-24
-    assert density_of(crystal) == pytest.approx(grams / litres, rel=1e-4)
-    scaled = scaled_to_density(crystal, 2.0)
-    assert density_of(scaled) == pytest.approx(2.0)
-    assert scaled.get_scaled_positions() == pytest.approx(crystal.get_scaled_positions())
-
-
-def test_random_structure_has_its_groups_and_distances() -> None:
-    atoms = random_structure("Li3PO4", 4, 2.2, seed=1)
-    assert atoms.get_chemical_formula() == "Li12O16P4"
-    assert density_of(atoms) == pytest.approx(2.2)
-    distances = atoms.get_all_distances(mic=True)
-    np.fill_diagonal(distances, np.inf)
-    lithium, phosphorus, oxygen = (atoms.symbols == s for s in ("Li", "P", "O"))
-    assert np.sort((distances[phosphorus][:, oxygen] < 1.7).sum(axis=1)).tolist() == [4] * 4
-    assert np.sort(distances[phosphorus][:, oxygen], axis=1)[:, 4].min() > 2.5
-    assert distances[phosphorus][:, phosphorus].min() > 3.5
-    assert distances[lithium][:, lithium].min() > 0.92 * 2.6
-    assert distances[lithium][:, oxygen].min() > 0.92 * 0.95 * (1.28 + 0.66)
-    assert np.array_equal(atoms.positions, random_structure("Li3PO4", 4, 2.2, 1).positions)
-    assert not np.array_equal(atoms.positions, random_structure("Li3PO4", 4, 2.2, 2).positions)
-
-
-@pytest.mark.parametrize(
-    ("arguments", "message"),
-    [
-        (("Li3Xy", 2, 2.0), "`formula` must be a formula"),
-        (("Li3PO4", 0, 2.0), "`formula` and `formula_units` must give atoms"),
-        (("Li3PO4", 1, 0.0), "`density` must be positive"),
-        (("Li3PO4", 2, 9.0), "`density` must leave room"),
-    ],
-)
-def test_bad_random_structures(arguments: tuple[str, int, float], message: str) -> None:
-    with pytest.raises(ValueError, match=message):
-        random_structure(*arguments)
-
-
-def test_walls_at_given_distances() -> None:
-    atoms = Atoms("P2O", [[0, 0, 0], [2.4, 0, 0], [0, 2.4, 0]], cell=[9, 9, 9], pbc=True)
-    assert wall_energy(atoms)[0] == 0.0
-    energy, forces = wall_energy(atoms, {("P", "P"): 2.7})
-    assert energy == pytest.approx(0.5 * 50.0 * 0.3**2)
-    assert forces == pytest.approx(np.array([[-15.0, 0, 0], [15.0, 0, 0], [0, 0, 0]]))
-    for pair in (("P", "O"), ("O", "P")):
-        assert wall_energy(atoms, {pair: 2.5})[0] == pytest.approx(0.5 * 50.0 * 0.1**2)
-
-
-def test_walls_push_and_are_out_of_reach_in_the_crystal() -> None:
-    assert wall_energy(beta_lithium_phosphate())[0] == 0.0
-    assert wall_energy(molecule("H2O", vacuum=3.0))[0] == 0.0
-    pair = Atoms("LiP", [[0.1, 0, 0], [1.6, 0, 0]], cell=[9, 9, 9], pbc=True)
-    energy, forces = wall_energy(pair)
-    assert energy == pytest.approx(0.5 * 50.0 * 0.5**2)
-    assert forces == pytest.approx(np.array([[-25.0, 0, 0], [25.0, 0, 0]]))
-    atoms = random_structure("Li3PO4", 1, 2.0)
-    atoms.positions *= 0.7  # unwrapped, and too dense
-    atoms.set_cell(atoms.cell * 0.7)
-    atoms.calc = Walls(LennardJones(sigma=1.0, epsilon=0.1, rc=3.0, smooth=True))
-    assert wall_energy(atoms)[0] > 1.0
-    forces, step = atoms.get_forces(), 1e-5
-    for a, j in ((0, 0), (3, 1), (5, 2)):
-        energies = []
-        for sign in (1, -1):
-            moved = atoms.copy()
-            moved.calc = atoms.calc
-            moved.positions[a, j] += sign * step
-            energies.append(moved.get_potential_energy())
-        assert forces[a, j] == pytest.approx((energies[1] - energies[0]) / (2 * step), abs=1e-5)
-
-
-def test_bonds_of_the_crystal() -> None:
-    bonds = count_bonds(beta_lithium_phosphate())
-    assert bonds["P", "O"].numbers.tolist() == [4, 4]
-    assert bonds["P", "O"].fraction(4) == 1.0
-    assert bonds["P", "O"].cutoff == pytest.approx(1.3 * (1.07 + 0.66))
-    assert bonds["Li", "O"].mean == 4.0
-    assert bonds["O", "Li"].mean == 3.0
-    assert bonds["O", "O"].mean == bonds["P", "P"].mean == 0.0
+        replace(MELT, **changes)
 
 
 def test_guards_stop_on_overlap_and_heat(tmp_path: Path) -> None:
@@ -307,5 +192,5 @@ def test_guards_stop_on_overlap_and_heat(tmp_path: Path) -> None:
     pulled = Atoms("LiCl", [[0, 0, 0], [0, 0, 2.0]], cell=[9, 9, 9], pbc=True)
     pulled.calc = LennardJones(sigma=0.3, epsilon=900.0, rc=4.0, smooth=True)  # below the walls
     with pytest.raises(UnphysicalStructure):
-        melt_quench(pulled, tmp_path, SETTINGS)
+        melt_quench(pulled, tmp_path, MELT)
     assert not (tmp_path / "final.traj").exists()

@@ -8,11 +8,8 @@ import pytest
 from analytic import HALF_WIDTH, HEIGHT, DoubleWell, stationary_energies, wells
 from ase.io import read
 
-from ase_bec.calculators.field import FieldCalculator
-from ase_bec.workflows.barriers.field_barriers import FieldPaths
-from ase_bec.workflows.barriers.field_paths import field_paths
-from ase_bec.workflows.barriers.migration import MigrationPath
-from ase_bec.workflows.barriers.neb import find_path, interpolate_path
+from ase_bec import FieldCalculator
+from ase_bec.workflows import FieldPaths, MigrationPath, field_paths, find_path, interpolate_path
 
 STRENGTHS = (-0.2, -0.1, -0.05, 0.05, 0.1, 0.2)
 

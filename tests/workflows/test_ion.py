@@ -6,10 +6,15 @@ from analytic import DoubleWell, wells
 from ase import Atoms
 from ase.calculators.singlepoint import SinglePointCalculator
 
-from ase_bec.calculators.field import FieldCalculator
-from ase_bec.workflows.barriers.ion import ion_profile, moving_ion
-from ase_bec.workflows.barriers.migration import MigrationPath, migration_path
-from ase_bec.workflows.barriers.neb import find_path, interpolate_path
+from ase_bec import FieldCalculator
+from ase_bec.workflows import (
+    MigrationPath,
+    find_path,
+    interpolate_path,
+    ion_profile,
+    migration_path,
+    moving_ion,
+)
 
 
 def in_field() -> FieldCalculator:

@@ -9,8 +9,8 @@ from ase.build import bulk
 from ase.calculators.emt import EMT
 from ase.io import read, write
 
-from ase_bec.calculators.field import FieldCalculator
-from ase_bec.workflows.barriers.neb import MigrationPath, find_path, interpolate_path
+from ase_bec import FieldCalculator
+from ase_bec.workflows import MigrationPath, find_path, interpolate_path
 
 
 def in_field(field: float) -> Callable[[], FieldCalculator]:

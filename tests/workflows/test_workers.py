@@ -12,10 +12,8 @@ import numpy as np
 import pytest
 from analytic import DoubleWell, wells
 
-from ase_bec.calculators.field import FieldCalculator
-from ase_bec.workflows.barriers.migration import MigrationPath
-from ase_bec.workflows.barriers.neb import find_path, interpolate_path
-from ase_bec.workflows.barriers.workers import Workers, launched_world
+from ase_bec import FieldCalculator
+from ase_bec.workflows import MigrationPath, Workers, find_path, interpolate_path, launched_world
 
 PROGRAM = """
 import json, sys
@@ -32,7 +30,7 @@ for images in map(int, sys.argv[1:]):
 FAILURE = """
 import mpi4py
 from ase.parallel import world
-from ase_bec.workflows.barriers.workers import Workers
+from ase_bec.workflows import Workers
 def fail(k):
     if k == 1:
         raise ValueError("here")

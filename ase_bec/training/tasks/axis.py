@@ -13,7 +13,7 @@ from ase_bec.descriptors.scaling import MinMaxScaling
 from ase_bec.models.terms.vaf import VAFNetwork
 from ase_bec.system import System
 
-__all__ = ["AxisGeometry", "AxisPath"]
+__all__ = ["AxisGeometry", "AxisTraining"]
 
 
 @dataclass(frozen=True, eq=False)
@@ -35,7 +35,7 @@ class AxisGeometry:
         return out.index_add(0, self.neighbour, by_vectors).index_add(0, self.centre, -by_vectors)
 
 
-class AxisPath:
+class AxisTraining:
     """How a one-axis network is trained: along one axis of each frame in each step.
 
     Parameters

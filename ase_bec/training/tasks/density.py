@@ -22,7 +22,7 @@ from ase_bec.descriptors.harmonics import harmonic_tables, harmonics
 from ase_bec.models.terms.equivariant import UNLIMITED, EquivariantNetwork
 from ase_bec.system import System
 
-__all__ = ["DensityGeometry", "DensityPath"]
+__all__ = ["DensityGeometry", "DensityTraining"]
 
 _TINY = 1e-30  # Å, keeps empty slots from 0/0
 
@@ -114,7 +114,7 @@ class DensityGeometry:
         return (-own).index_add(0, self.neighbour, pairs.transpose(1, 2).reshape(-1, 3))
 
 
-class DensityPath:
+class DensityTraining:
     """How an equivariant network is trained.
 
     Parameters

@@ -8,12 +8,12 @@ import torch
 from torch import Tensor
 
 from ase_bec.models.terms.messages import MessagePassingNetwork
-from ase_bec.training.tasks.density import DensityGeometry, DensityPath
+from ase_bec.training.tasks.density import DensityGeometry, DensityTraining
 
-__all__ = ["MessagePath"]
+__all__ = ["MessageTraining"]
 
 
-class MessagePath(DensityPath):
+class MessageTraining(DensityTraining):
     """How a message-passing network is trained.
 
     The dipole is a function of the density of the elements and of that of the messages. Its

@@ -18,15 +18,15 @@ from ase_bec.models.species import species_of
 from ase_bec.models.terms.equivariant import EquivariantNetwork
 from ase_bec.models.terms.messages import MessagePassingNetwork
 from ase_bec.system import System
-from ase_bec.training.tasks.axis import AxisGeometry, AxisPath
-from ase_bec.training.tasks.density import DensityGeometry, DensityPath
-from ase_bec.training.tasks.messages import MessagePath
+from ase_bec.training.tasks.axis import AxisGeometry, AxisTraining
+from ase_bec.training.tasks.density import DensityGeometry, DensityTraining
+from ase_bec.training.tasks.messages import MessageTraining
 from ase_bec.training.tasks.task import Errors, Loss, rmse, tally
 
 __all__ = ["PolarizationSample", "PolarizationTask"]
 
 
-class _Path(Protocol):
+class _Training(Protocol):
     """How a network is trained."""
 
     def prepare(self, system: System, species: Tensor) -> Any: ...
@@ -105,7 +105,7 @@ class PolarizationTask:
         self.weights = checked_weights(weights or {}, WEIGHTS)
         self.model = model.to(device, dtype).train()
         network = model.network
-        self._path = _path_of(network)
+        self._training = _training_of(network)
         self._atoms = 1.0  # mean number of a training frame
         names = {"born_charges": "born_effective_charges", "polarization": "polarization"}
         self.labels: tuple[str, ...] = tuple(names[k] for k, w in self.weights.items() if w)
@@ -127,7 +127,7 @@ class PolarizationTask:
         if charges is None:
             charges = np.full((len(frame), 3, 3), np.nan)
         return PolarizationSample(
-            self._path.prepare(system, species),
+            self._training.prepare(system, species),
             torch.as_tensor(charges - formal[:, None, None] * np.eye(3)).to(parameter),
             torch.as_tensor(_network_dipole(frame, formal)).to(parameter),
         )
@@ -135,16 +135,16 @@ class PolarizationTask:
     def start(self, samples: Sequence[PolarizationSample]) -> None:
         """Fit scales to the training samples."""
         self._atoms = sum(len(s) for s in samples) / len(samples)
-        self._path.start([s.geometry for s in samples], self.trained)
+        self._training.start([s.geometry for s in samples], self.trained)
 
     def finish(self, samples: Sequence[PolarizationSample]) -> None:
         """Note how large the dipoles of the training samples are, where the network bounds them."""
-        self._path.finish([s.geometry for s in samples])
+        self._training.finish([s.geometry for s in samples])
 
     def loss(self, samples: Sequence[PolarizationSample], normals: Tensor | None) -> Loss:
         """Loss of each sample, for directions given by chance; for all of space without it."""
         if normals is not None:
-            return self._loss(samples, self._path.directions(normals))
+            return self._loss(samples, self._training.directions(normals))
         unit = torch.eye(3).to(samples[0].charges)
         parts = [self._loss(samples, e.expand(len(samples), 3)) for e in unit]
         values = torch.stack([part.values for part in parts]).mean(dim=0)
@@ -154,7 +154,7 @@ class PolarizationTask:
     def _loss(self, samples: Sequence[PolarizationSample], directions: Tensor) -> Loss:
         sizes = torch.tensor([len(s) for s in samples], device=directions.device)
         frame = torch.repeat_interleave(sizes)
-        dipoles, rows = self._path.rows([s.geometry for s in samples], directions)
+        dipoles, rows = self._training.rows([s.geometry for s in samples], directions)
         values, errors = torch.zeros_like(dipoles), {}
         if self.weights["born_charges"]:
             target = torch.einsum("ai,aij->aj", directions[frame], _charges(samples))
@@ -174,7 +174,7 @@ class PolarizationTask:
         unit = torch.eye(3).to(samples[0].charges)
         geometries = [s.geometry for s in samples]
         directions = [e.expand(len(samples), 3) for e in unit]
-        found = [self._path.rows(geometries, d, create_graph=False) for d in directions]
+        found = [self._training.rows(geometries, d, create_graph=False) for d in directions]
         errors = {}
         if self.weights["born_charges"]:
             wrong = torch.stack([rows for _, rows in found], dim=1) - _charges(samples)
@@ -191,12 +191,12 @@ class PolarizationTask:
         return sum(self.weights[k] * rmse(errors[n]) ** 2 for k, n in pairs if self.weights[k])
 
 
-def _path_of(network: Network) -> _Path:
+def _training_of(network: Network) -> _Training:
     if isinstance(network, EquivariantNetwork):
-        return DensityPath(network)
+        return DensityTraining(network)
     if isinstance(network, MessagePassingNetwork):
-        return MessagePath(network)
-    return AxisPath(network)
+        return MessageTraining(network)
+    return AxisTraining(network)
 
 
 def charge_errors(wrong: Tensor, species: Tensor, elements: Sequence[str]) -> Errors:

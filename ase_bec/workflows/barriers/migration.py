@@ -81,21 +81,19 @@ class MigrationPath:
         s = np.linspace(0.0, self.coordinate[-1], points)
         return s, CubicHermiteSpline(self.coordinate, self.energies, self.slopes)(s)
 
-    def plot(self, ax: Axes | None = None, label: str | None = None, **style: Any) -> Axes:
+    def plot(self, ax: Axes | None = None, **style: Any) -> Axes:
         """Draw images and interpolated energies above the initial image.
 
         Parameters
         ----------
         ax
             Where to draw; matplotlib's current axes by default.
-        label
-            For the legend.
         **style
             Passed to :meth:`matplotlib.axes.Axes.plot`.
         """
         ax = axes_or_current(ax)
         s, energy = self.curve()
-        (line,) = ax.plot(s, energy - self.energies[0], label=label, **style)
+        (line,) = ax.plot(s, energy - self.energies[0], **style)
         ax.plot(self.coordinate, self.energies - self.energies[0], "o", color=line.get_color())
         ax.set_xlabel("Path length (Å)")
         ax.set_ylabel("Enthalpy above the initial image (eV)")

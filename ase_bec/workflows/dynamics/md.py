@@ -18,7 +18,13 @@ from ase_bec.locks import locked
 from ase_bec.progress import progress_bar
 from ase_bec.workflows.calculator_description import describe_calculator
 from ase_bec.workflows.dynamics.observables import Observables
-from ase_bec.workflows.dynamics.record import Frame, FrameWriter, Head, last_frames, read_head
+from ase_bec.workflows.dynamics.record import (
+    FrameWriter,
+    Head,
+    RecordedFrame,
+    last_frames,
+    read_head,
+)
 from ase_bec.workflows.dynamics.recorder import Recorder, make_table
 from ase_bec.workflows.dynamics.resumption import (
     compare_calculators,
@@ -172,7 +178,9 @@ def _head(atoms: Atoms, settings: MDSettings) -> Head:
     return Head(atoms, {}, {"md": recorded, "calculator": described})
 
 
-def _compare(atoms: Atoms, path: Path, settings: MDSettings, head: Head, frame: Frame) -> None:
+def _compare(
+    atoms: Atoms, path: Path, settings: MDSettings, head: Head, frame: RecordedFrame
+) -> None:
     """Check that atoms placed at a frame are those of its run, with the same calculator."""
     compare_calculators(head, describe_calculator(atoms.calc, head.atoms), path)
     compare_constraints(atoms, frame, path)
@@ -182,7 +190,7 @@ def _compare(atoms: Atoms, path: Path, settings: MDSettings, head: Head, frame: 
     compare_forces(atoms, frame)
 
 
-def _dynamics(atoms: Atoms, settings: MDSettings, frame: Frame | None) -> MolecularDynamics:
+def _dynamics(atoms: Atoms, settings: MDSettings, frame: RecordedFrame | None) -> MolecularDynamics:
     """Make the integrator, at the first step or at that of a frame."""
     rng = np.random.default_rng(settings.seed)
     if frame is None:

@@ -24,7 +24,7 @@ _COUNT = 32  # byte offset of the number of frames in an ASE trajectory
 
 
 @dataclass(frozen=True)
-class Frame:
+class RecordedFrame:
     """One recorded frame and all that is needed to continue from it.
 
     Attributes
@@ -143,14 +143,14 @@ def recorded_values(path: Path, most: int) -> list[dict[str, Any]]:
         return [trajectory.backend[int(k)].asdict()["md"] for k in chosen]
 
 
-def last_frames(path: Path, most: int) -> list[Frame]:
+def last_frames(path: Path, most: int) -> list[RecordedFrame]:
     """Read at most so many frames from the end, in their order."""
     with _open(path) as trajectory:
         first = max(0, len(trajectory) - most)
         return [_read(trajectory, k) for k in range(first, len(trajectory))]
 
 
-def last_frame(path: Path) -> Frame | None:
+def last_frame(path: Path) -> RecordedFrame | None:
     """Read the last frame, dropping those that a power failure left broken at the end.
 
     Returns
@@ -192,12 +192,12 @@ def _open(path: Path) -> TrajectoryReader:
         raise ValueError(f"`{path}` is not a readable ASE trajectory: {error}") from error
 
 
-def _read(trajectory: TrajectoryReader, index: int) -> Frame:
+def _read(trajectory: TrajectoryReader, index: int) -> RecordedFrame:
     md = trajectory.backend[index].asdict()["md"]
-    return Frame(trajectory[index], int(md["step"]), md["state"], md)
+    return RecordedFrame(trajectory[index], int(md["step"]), md["state"], md)
 
 
-def _read_whole(trajectory: TrajectoryReader, index: int) -> Frame | None:
+def _read_whole(trajectory: TrajectoryReader, index: int) -> RecordedFrame | None:
     """Read a frame, or return None where its bytes are not those that were written."""
     try:
         frame = _read(trajectory, index)

@@ -14,7 +14,7 @@ from ase.md.md import MolecularDynamics
 from ase_bec.workflows.dynamics.conservation import conserved_energy, conserves
 from ase_bec.workflows.dynamics.limits import UnphysicalStructure
 from ase_bec.workflows.dynamics.observables import Observables
-from ase_bec.workflows.dynamics.record import Frame, FrameWriter, Head, RowMaker, Table
+from ase_bec.workflows.dynamics.record import FrameWriter, Head, RecordedFrame, RowMaker, Table
 from ase_bec.workflows.dynamics.settings import MDSettings, thermostat_state
 from ase_bec.workflows.dynamics.watch import Look, Watch
 
@@ -96,7 +96,9 @@ class Recorder:
         self._values: Mapping[str, Any] | None = None
         self._start: float | None = None  # conserved energy of the first frame
 
-    def go_on(self, dynamics: MolecularDynamics, head: Head, frames: Sequence[Frame]) -> None:
+    def go_on(
+        self, dynamics: MolecularDynamics, head: Head, frames: Sequence[RecordedFrame]
+    ) -> None:
         """Go on from recorded frames, at the last of which the dynamics are.
 
         Raises

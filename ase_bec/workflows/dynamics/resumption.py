@@ -11,8 +11,14 @@ import numpy as np
 from ase import Atoms
 
 from ase_bec.identity import require_same
-from ase_bec.workflows.calculator_description import DESCRIBED_TO, kinds
-from ase_bec.workflows.dynamics.record import Frame, Head, last_frame, read_head, recorded_values
+from ase_bec.workflows.calculator_description import require_same_calculator
+from ase_bec.workflows.dynamics.record import (
+    Head,
+    RecordedFrame,
+    last_frame,
+    read_head,
+    recorded_values,
+)
 from ase_bec.workflows.dynamics.settings import MDSettings
 
 _FORCE_TOLERANCE = 1e-3  # eV/Å; another model, charge or field differs by more, rounding by less
@@ -24,7 +30,7 @@ _FIELDS_COMPARED = 50
 
 def start_frame(
     atoms: Atoms, path: Path, settings: MDSettings, resume: bool, overwrite: bool
-) -> Frame | None:
+) -> RecordedFrame | None:
     """Return the frame to continue from, or None for a new run.
 
     Raises
@@ -50,30 +56,19 @@ def start_frame(
 
 
 def compare_calculators(head: Head, described: Mapping[str, Any], path: Path) -> None:
-    """Check that the calculator is described as that of the frames was.
-
-    Where one wraps the other, or they are of different kinds, only the field can be compared; what
-    they give is compared by :func:`compare_forces`.
-    """
-    place = f"the frames of `{path}`"
-    old, new = dict(head.settings.get("calculator", {})), dict(described)
-    if not old:  # of an older version
-        return
-    require_same({"field": old.get("field")}, {"field": new.get("field")}, place)
-    if kinds(old) == kinds(new):
-        charges = {"charges": old.pop("charges", None)}, {"charges": new.pop("charges", None)}
-        require_same(old, new, place)
-        require_same(*charges, place, DESCRIBED_TO)  # computed, so up to rounding
+    """Check that the calculator is described as that of the frames was."""
+    if "calculator" in head.settings:  # not in those of older versions
+        require_same_calculator(head.settings["calculator"], described, f"the frames of `{path}`")
 
 
-def place(atoms: Atoms, frame: Frame) -> None:
+def place(atoms: Atoms, frame: RecordedFrame) -> None:
     """Put the atoms where the frame has them."""
     atoms.set_cell(frame.atoms.cell)
     atoms.set_positions(frame.atoms.positions, apply_constraint=False)
     atoms.set_momenta(frame.atoms.get_momenta(), apply_constraint=False)
 
 
-def compare_forces(atoms: Atoms, frame: Frame) -> None:
+def compare_forces(atoms: Atoms, frame: RecordedFrame) -> None:
     """Check that forces and energy of the atoms, placed at a frame, are those of the frame."""
     then = frame.atoms.get_forces(apply_constraint=False)
     change = np.abs(atoms.get_forces(apply_constraint=False) - then).max()
@@ -92,7 +87,7 @@ def compare_forces(atoms: Atoms, frame: Frame) -> None:
             )
 
 
-def compare_constraints(atoms: Atoms, frame: Frame, path: Path) -> None:
+def compare_constraints(atoms: Atoms, frame: RecordedFrame, path: Path) -> None:
     """Check that the same constraints hold."""
     old, new = (
         [c.todict() for c in a.constraints if hasattr(c, "todict")] for a in (frame.atoms, atoms)

@@ -1,6 +1,6 @@
 """Distinct Li hops of the published crystal and their barriers, without field and in 0.1 V/Å.
 
-    python benchmarks/hops.py ../shared/data/shimizu_li3po4 --picture docs/hops.png
+    python benchmarks/distinct_hops.py ../shared/data/shimizu_li3po4 --picture docs/hops.png
 
 Finds the source paper's second path and those perpendicular to the field, with the released
 potential and the bundled Born charges, and prints the tables of docs/reproduction.md.
@@ -19,11 +19,17 @@ from barriers import read_path
 from matplotlib.figure import Figure
 
 import ase_bec
-from ase_bec.workflows.barriers.distinct_hops import Hop, vacancy_hops
-from ase_bec.workflows.barriers.field_barriers import FieldPaths
-from ase_bec.workflows.barriers.field_paths import field_paths
-from ase_bec.workflows.barriers.ion import ion_profile, moving_ion
-from ase_bec.workflows.barriers.neb import MigrationPath, find_path, interpolate_path
+from ase_bec.workflows import (
+    FieldPaths,
+    Hop,
+    MigrationPath,
+    field_paths,
+    find_path,
+    interpolate_path,
+    ion_profile,
+    moving_ion,
+    vacancy_hops,
+)
 
 FIELD = 0.1  # V/Å along z
 CUTOFF = 4.0  # Å

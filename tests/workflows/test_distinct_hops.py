@@ -8,9 +8,14 @@ from ase.geometry import get_distances
 
 from ase_bec import NNPCalculator
 from ase_bec.lattice import shortest_vectors
-from ase_bec.workflows.barriers.distinct_hops import Hop, interstitial_hops, vacancy_hops
-from ase_bec.workflows.barriers.neb import interpolate_path
-from ase_bec.workflows.structures.crystals import beta_lithium_phosphate, vacancy_hop
+from ase_bec.workflows import (
+    Hop,
+    beta_lithium_phosphate,
+    interpolate_path,
+    interstitial_hops,
+    vacancy_hop,
+    vacancy_hops,
+)
 
 
 @pytest.fixture(scope="module")
