@@ -76,6 +76,7 @@ def run_md(
     overwrite: bool = False,
     progress: bool = False,
     check: Callable[[Atoms], None] | None = None,
+    begin: Callable[[], None] | None = None,
 ) -> MDRun:
     """Run molecular dynamics at constant cell and volume, in a constant or changing field.
 
@@ -124,6 +125,8 @@ def run_md(
         Show a progress bar on standard error.
     check
         Called with each frame before it is written; what it raises ends the run.
+    begin
+        Called when all input has been found good, before anything is written.
 
     Raises
     ------
@@ -151,6 +154,8 @@ def run_md(
             observables.resume(frame.atoms, frame.values)
         if observables.driven:
             attach_field(dynamics, atoms.calc)
+        if begin is not None:
+            begin()
         with FrameWriter(path, head.settings, append=frame is not None) as writer:
             table = make_table(path, observables, settings, mend=frame is not None)
             recorder = Recorder(writer, table, observables, settings, atoms, check)
