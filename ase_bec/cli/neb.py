@@ -8,6 +8,7 @@ import math
 import os
 import sys
 from collections.abc import Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -142,14 +143,21 @@ def run(options: argparse.Namespace) -> int:
 
 
 def _run(options: argparse.Namespace, world: Any) -> int:
+    from ase_bec.workflows.barriers.workers import Workers, held
+
     with input_checked():
         task = _prepare(options)
-    if task.makers.note:
-        print(task.makers.note)
-    scan = _search(task, options, world)
-    if world is not None and world.rank > 0:
-        return 0 if scan.converged else 1
-    return _conclude(task, scan, options)
+    with ExitStack() as stack:
+        with input_checked():
+            stack.enter_context(held(task.outputs, Workers(world=world)))
+        require_new(task.outputs, options.overwrite or options.resume)
+        if task.makers.note:
+            print(task.makers.note)
+        with input_checked():
+            scan = _search(task, options, world)
+        if world is not None and world.rank > 0:
+            return 0 if scan.converged else 1
+        return _conclude(task, scan, options)
 
 
 def _prepare(options: argparse.Namespace) -> _Task:
@@ -165,12 +173,14 @@ def _prepare(options: argparse.Namespace) -> _Task:
         for path in (options.initial, options.final)
     ]
     from ase_bec.workflows.barriers.band_files import read_band
+    from ase_bec.workflows.barriers.band_identity import require_same_ends
     from ase_bec.workflows.barriers.neb import interpolate_path
 
     band = interpolate_path(ends[0], ends[1], options.images)
     if options.restart is not None:
         try:
             band = read_band(options.restart, ends[0])
+            require_same_ends(options.restart, band, ends[0], ends[1])
         except (OSError, ValueError) as error:
             raise InputError(f"--restart: {error}") from error
     makers = field.calculators(options, ends[0], without_dipole="work")
