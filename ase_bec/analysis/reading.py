@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import csv
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any, NamedTuple
 
 import ase.io
@@ -15,6 +16,7 @@ from numpy.typing import ArrayLike
 
 from ase_bec.analysis.trajectory import Array, Trajectory
 from ase_bec.analysis.unwrapping import check_jumps, unwrapped
+from ase_bec.frame_checksums import is_whole
 
 _FIELD = tuple(f"field_{axis}_V_per_A" for axis in "xyz")
 
@@ -24,6 +26,7 @@ class _Frame(NamedTuple):
     time: float | None  # fs
     field: Array | None  # V/Å
     polarization: Array | None  # e/Å²
+    outside: Mapping[str, int] = MappingProxyType({})  # atoms
 
 
 def read_trajectory(
@@ -70,10 +73,10 @@ def read_trajectory(
     FileNotFoundError
         If there is no such file.
     ValueError
-        If a file cannot be read, the frames do not belong together, times are unknown or known
-        twice, fewer than two frames are left, or, unless `unwrap` is set, an atom jumps from one
-        frame to the next by more than half of the cell's shortest height: it has been wrapped,
-        or the frames are too far apart to tell.
+        If a file cannot be read, a recorded frame is damaged, the frames do not belong together,
+        times are unknown or known twice, fewer than two frames are left, or, unless `unwrap` is
+        set, an atom jumps from one frame to the next by more than half of the cell's shortest
+        height: it has been wrapped, or the frames are too far apart to tell.
     """
     if timestep is not None and not 0 < timestep < np.inf:
         raise ValueError(f"`timestep` must be positive (fs), got {timestep}")
@@ -130,11 +133,11 @@ def _ase_frames(path: Path) -> Iterator[_Frame]:
         if settings and "field" not in reader.backend[0].asdict()["md"]:
             rows = _field_rows(path.with_suffix(".csv"))
         for k in range(count):
-            atoms = reader[k]
             if settings is None:
+                atoms = reader[k]
                 yield _Frame(atoms, None, None, _recorded(atoms))
                 continue
-            md = reader.backend[k].asdict()["md"]
+            atoms, md = _whole_frame(reader, k)
             step, field = int(md["step"]), _vector(md.get("field"))
             if rows and step not in rows:
                 if k == count - 1:
@@ -146,7 +149,23 @@ def _ase_frames(path: Path) -> Iterator[_Frame]:
                 step * float(settings["timestep"]),
                 rows.get(step) if field is None else field,
                 _recorded(atoms) if polarization is None else polarization,
+                md.get("outside", {}),
             )
+
+
+def _whole_frame(reader: TrajectoryReader, index: int) -> tuple[Atoms, dict[str, Any]]:
+    """Read a frame of dynamics and what was recorded of it; raise where it is damaged."""
+    try:
+        atoms, md = reader[index], reader.backend[index].asdict()["md"]
+        whole, reason = is_whole(atoms, md), "its checksum is another"
+    except Exception as error:  # damaged bytes make readers fail in all ways
+        whole, reason = False, " ".join(str(error).split()) or type(error).__name__
+    if not whole:
+        raise ValueError(
+            f"frame {index} of {len(reader)} is damaged ({reason}): restore the file from a copy, "
+            "or, at its end, resume the run"
+        )
+    return atoms, md
 
 
 def _field_rows(path: Path) -> dict[int, Array]:
@@ -216,6 +235,11 @@ def _assemble(
         velocities=velocities,
         field=fields,
         dipole=None if polarization is None else polarization * first.get_volume(),
+        outside={
+            model: np.array([frame.outside[model] for frame in frames], dtype=np.int64)
+            for model in frames[0].outside
+            if all(model in frame.outside for frame in frames)
+        },
     )
 
 

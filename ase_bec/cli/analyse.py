@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ase_bec.cli import inputs
-from ase_bec.cli.errors import InputError, input_checked, require_new
+from ase_bec.cli.errors import InputError, claimed, input_checked
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -118,15 +118,15 @@ class _Results:
 def run(options: argparse.Namespace) -> int:
     """Analyse the dynamics and report it."""
     picture = _picture(options.output)
-    with input_checked():
-        require_new((picture,), options.overwrite)
-        results = _analyse(options)
-    report(results, options.blocks)
-    from ase_bec.cli.analyse_figure import draw
+    with claimed([picture], options.overwrite):
+        with input_checked():
+            results = _analyse(options)
+        report(results, options.blocks)
+        from ase_bec.cli.analyse_figure import draw
 
-    diffusions = {element: ion.diffusion for element, ion in results.ions.items()}
-    draw(picture, results.trajectory, results.field, diffusions)
-    print(f"Figure in {picture}")
+        diffusions = {element: ion.diffusion for element, ion in results.ions.items()}
+        draw(picture, results.trajectory, results.field, diffusions)
+        print(f"Figure in {picture}")
     return 0
 
 
@@ -138,6 +138,7 @@ def _picture(output: str) -> Path:
 def _analyse(options: argparse.Namespace) -> _Results:
     from ase_bec.analysis.msd import diffusion, drift_velocity
     from ase_bec.analysis.reading import read_trajectory
+    from ase_bec.cli.analyse_notes import seen
 
     source, formal = _charges(options.charges)
     whole = read_trajectory(
@@ -154,7 +155,7 @@ def _analyse(options: argparse.Namespace) -> _Results:
         whole.indices(element)
     net_charge = None if charges is None else float(charges.sum())
     window = tuple(options.fit or (part * whole.duration for part in _WINDOW))
-    trajectory, notes = _seen(options, whole, net_charge, window[1])
+    trajectory, notes = seen(options, whole, net_charge, window[1])
     field = trajectory.constant_field()
     temperature = _temperature(options, trajectory)
     ions = {
@@ -171,27 +172,6 @@ def _analyse(options: argparse.Namespace) -> _Results:
     if temperature is not None and trajectory.pbc.all():
         found = _conductivities(options, trajectory, source, ions, temperature, window)
     return _Results(trajectory, temperature, field, window, ions, found, notes)
-
-
-def _seen(
-    options: argparse.Namespace, whole: Trajectory, net_charge: float | None, time: float
-) -> tuple[Trajectory, list[str]]:
-    """Return the trajectory from the framework that was named, or without a common motion."""
-    from ase_bec.analysis.drift import common_motion
-
-    if options.frame_of is not None:
-        return whole.relative_to(options.frame_of, net_charge), []
-    common = common_motion(whole, time, blocks=options.blocks)
-    if common is None:
-        return whole, []
-    found = whole.relative_to(None, net_charge)
-    note = (
-        f"Note: {common}. This is no diffusion: all below is seen from the centre of mass "
-        "(--frame-of P,O sees it from a framework)."
-    )
-    if whole.dipole is not None and found.dipole is None:
-        note += " The recorded dipole is left out, for want of the net charge: give --charges."
-    return found, [note]
 
 
 def _charges(given: dict[str, float] | Path | None) -> tuple[Any, dict[str, float] | None]:
@@ -259,6 +239,7 @@ def _conductivities(
 def report(results: _Results, blocks: int) -> None:
     """Print what was found, with uncertainties."""
     from ase_bec.analysis.transport import haven_ratio
+    from ase_bec.cli.analyse_notes import outside
 
     trajectory, first, last = results.trajectory, *(time / 1e3 for time in results.window)
     warmth = "" if results.temperature is None else f", {results.temperature:.0f} K"
@@ -267,7 +248,7 @@ def report(results: _Results, blocks: int) -> None:
         f"{trajectory.duration / 1e3:g} ps in {len(trajectory)} frames{warmth}, {place}; "
         f"D from {first:g} to {last:g} ps; errors from {blocks} blocks"
     )
-    for note in results.notes:
+    for note in (*results.notes, *outside(trajectory, blocks)):
         print(note)
     if first < _VIBRATIONS:
         print(
