@@ -16,9 +16,9 @@ class Limits:
     """Limits beyond which a run stops, its frames kept; ``float("inf")`` for none.
 
     Means are those over ten relaxation times of the thermostat, and ten frames at least. They
-    leave alone what is natural: the first ten relaxation times, in which a start from rest or from
-    a strained structure heats and cools; a quench, whose atoms follow the thermostat late; the
-    heat of a current; and a run without thermostat in a field, which warms up.
+    leave alone what is natural: the time before, in which a start from rest or from a strained
+    structure heats and cools; a quench, whose atoms follow the thermostat late; the heat of a
+    current; and a run without thermostat in a field, which warms up.
 
     Attributes
     ----------
@@ -30,9 +30,10 @@ class Limits:
         Mean fraction of the atoms outside the range of the potential, or of the model of Born
         charges, where the calculator counts them.
     energy
-        Change in eV/atom of the conserved energy: that of "none" (H + kinetic energy, less the
-        work of a changing field) and of "nose-hoover" without ramp (the thermostat's included).
-        Not looked at where the energy in the field is not the potential of the forces.
+        Change in eV/atom, since that time, of the conserved energy: that of "none" (H + kinetic
+        energy, less the work of a changing field) and of "nose-hoover" without ramp (the
+        thermostat's included). Not looked at where the energy in the field is not the potential
+        of the forces.
     """
 
     temperature: float | None = None

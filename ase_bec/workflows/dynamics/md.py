@@ -22,8 +22,8 @@ from ase_bec.workflows.dynamics.record import (
     FrameWriter,
     Head,
     RecordedFrame,
-    last_frames,
     read_head,
+    recorded_frames,
 )
 from ase_bec.workflows.dynamics.recorder import Recorder, make_table
 from ase_bec.workflows.dynamics.resumption import (
@@ -160,7 +160,7 @@ def run_md(
             table = make_table(path, observables, settings, mend=frame is not None)
             recorder = Recorder(writer, table, observables, settings, atoms, check)
             if frame is not None:
-                recorder.go_on(dynamics, head, last_frames(path, recorder.watch.length))
+                recorder.go_on(recorded_frames(path, recorder.watch.needed))
             try:
                 _propagate(dynamics, settings, steps, recorder, progress)
             finally:
@@ -172,7 +172,7 @@ def run_md(
 def _put_back(dynamics: MolecularDynamics, recorder: Recorder, path: Path) -> None:
     """Put the atoms of an interrupted run back to the last frame, from which it can go on."""
     if 0 <= recorder.step != dynamics.nsteps:
-        place(dynamics.atoms, last_frames(path, 1)[-1])
+        place(dynamics.atoms, recorded_frames(path, lambda count: [count - 1])[-1])
 
 
 def _head(atoms: Atoms, settings: MDSettings) -> Head:

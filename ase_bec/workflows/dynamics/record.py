@@ -143,11 +143,10 @@ def recorded_values(path: Path, most: int) -> list[dict[str, Any]]:
         return [trajectory.backend[int(k)].asdict()["md"] for k in chosen]
 
 
-def last_frames(path: Path, most: int) -> list[RecordedFrame]:
-    """Read at most so many frames from the end, in their order."""
+def recorded_frames(path: Path, choose: Callable[[int], Iterable[int]]) -> list[RecordedFrame]:
+    """Read some frames, by a function that chooses their indices from their number."""
     with _open(path) as trajectory:
-        first = max(0, len(trajectory) - most)
-        return [_read(trajectory, k) for k in range(first, len(trajectory))]
+        return [_read(trajectory, k) for k in choose(len(trajectory))]
 
 
 def last_frame(path: Path) -> RecordedFrame | None:

@@ -14,7 +14,7 @@ from ase.md.md import MolecularDynamics
 from ase_bec.workflows.dynamics.conservation import conserved_energy, conserves
 from ase_bec.workflows.dynamics.limits import UnphysicalStructure
 from ase_bec.workflows.dynamics.observables import Observables
-from ase_bec.workflows.dynamics.record import FrameWriter, Head, RecordedFrame, RowMaker, Table
+from ase_bec.workflows.dynamics.record import FrameWriter, RecordedFrame, RowMaker, Table
 from ase_bec.workflows.dynamics.settings import MDSettings, thermostat_state
 from ase_bec.workflows.dynamics.watch import Look, Watch
 
@@ -94,24 +94,17 @@ class Recorder:
         self.watch = Watch(settings, atoms)
         self.step = -1  # of the last recorded frame
         self._values: Mapping[str, Any] | None = None
-        self._start: float | None = None  # conserved energy of the first frame
 
-    def go_on(
-        self, dynamics: MolecularDynamics, head: Head, frames: Sequence[RecordedFrame]
-    ) -> None:
-        """Go on from recorded frames, at the last of which the dynamics are.
+    def go_on(self, frames: Sequence[RecordedFrame]) -> None:
+        """Go on from recorded frames: the one that settles what is conserved, and the last ones.
 
         Raises
         ------
         UnphysicalStructure
             If the run was no longer physical there.
         """
-        energy = _energy(head.atoms)
-        self._start = None if energy is None else energy + float(head.atoms.get_kinetic_energy())
         for frame in frames:
-            last = frame is frames[-1]
-            conserved = self._conserved(dynamics, frame.values) if last else None
-            self._look(frame.atoms, frame.step, frame.values, conserved)
+            self._look(frame.atoms, frame.step, frame.values)
         self.step, self._values = frames[-1].step, frames[-1].values
 
     def __call__(self, dynamics: MolecularDynamics) -> bool:
@@ -122,36 +115,32 @@ class Recorder:
         self._observables.follow(atoms)
         if step % self._settings.interval:
             return False
-        energy = _energy(atoms)  # both are to be among the results that the frame takes along
+        _energy(atoms)  # both are to be among the results that the frame takes along
         _require_finite(atoms, step)
         if self._check is not None:
             self._check(atoms)
         values = self._observables.values(atoms)
+        values |= self._conserved(dynamics, values)
         self._writer.write(atoms, step, thermostat_state(dynamics), values)
         values["step"] = step
         self._table.write(atoms, values, self._values)
         self.step, self._values = step, values
-        if step == 0 and energy is not None:
-            self._start = energy + float(atoms.get_kinetic_energy())
-        self._look(atoms, step, values, self._conserved(dynamics, values))
+        self._look(atoms, step, values)
         return True
 
-    def _conserved(self, dynamics: MolecularDynamics, values: Mapping[str, Any]) -> float | None:
-        """How far the conserved energy has come from that of the first frame."""
+    def _conserved(
+        self, dynamics: MolecularDynamics, values: Mapping[str, Any]
+    ) -> dict[str, float]:
+        """Give the energy that the run conserves, where there is one."""
         energy = _energy(dynamics.atoms)
-        work = "work" in values
-        if None in (energy, self._start) or not conserves(
-            self._settings, dynamics.atoms.calc, work
-        ):
-            return None
-        now = conserved_energy(dynamics, energy or 0.0)
-        return None if now is None else now - (self._start or 0.0) - values.get("work", 0.0)
+        if energy is None or not conserves(self._settings, dynamics.atoms.calc, "work" in values):
+            return {}
+        now = conserved_energy(dynamics, energy)
+        return {} if now is None else {"conserved": now - values.get("work", 0.0)}
 
-    def _look(
-        self, atoms: Atoms, step: int, values: Mapping[str, Any], conserved: float | None
-    ) -> None:
-        temperature = float(atoms.get_temperature())
-        self.watch.look(Look(step, temperature, values.get("outside", {}), conserved))
+    def _look(self, atoms: Atoms, step: int, values: Mapping[str, Any]) -> None:
+        temperature, outside = float(atoms.get_temperature()), values.get("outside", {})
+        self.watch.look(Look(step, temperature, outside, values.get("conserved")))
 
 
 def _require_finite(atoms: Atoms, step: int) -> None:

@@ -29,7 +29,7 @@ class Look(NamedTuple):
     step: int
     temperature: float  # K
     outside: Mapping[str, int]  # atoms
-    conserved: float | None = None  # eV, less that of the first frame
+    conserved: float | None = None  # eV
 
 
 class Watch:
@@ -49,6 +49,12 @@ class Watch:
         interval = settings.interval * settings.timestep
         self.length = max(_FRAMES, int(np.ceil(_RELAXATIONS * settings.relaxation_time / interval)))
         self._looks: deque[Look] = deque(maxlen=self.length)
+        self._settled: Look | None = None  # since when energy must be conserved
+
+    def needed(self, frames: int) -> list[int]:
+        """Of so many recorded frames, those to look at again before going on with the next."""
+        last = range(max(0, frames - self.length), frames)
+        return [*([self.length] if self.length < last.start else []), *last]
 
     def look(self, frame: Look) -> None:
         """Take in a frame.
@@ -59,6 +65,8 @@ class Watch:
             If the run is no longer physical, with what says so.
         """
         self._looks.append(frame)
+        if self._settled is None and frame.step >= self.length * self._settings.interval:
+            self._settled = frame
         reason = self._heat(frame) or self._energy(frame) or self._outside(frame)
         if reason:
             time = frame.step * self._settings.timestep / 1000
@@ -68,15 +76,15 @@ class Watch:
 
     def _heat(self, frame: Look) -> str:
         bath, given = self._bath(frame.step), self._limits.temperature
-        if bath is None and given is None:
-            return ""
         at_once = max(_AT_ONCE * (given or bath or 0.0), _HELL)
         long_enough, limit = len(self._looks) == self.length, given or np.inf
         if given is None and bath is not None:
             limit = bath * (_FACTOR + _SPREADS * np.sqrt(2 / (3 * self._moving)))
-            long_enough = frame.step >= (2 * self.length - 1) * self._settings.interval
+            long_enough &= frame.step >= (2 * self.length - 1) * self._settings.interval
         mean = float(np.mean([look.temperature for look in self._looks]))
-        if not (frame.temperature > at_once or (long_enough and mean > limit)):
+        if frame.temperature > at_once:
+            limit = at_once
+        elif not (long_enough and mean > limit):
             return ""
         set_to = "" if bath is None else f", with the thermostat at {bath:.0f} K"
         return (
@@ -96,11 +104,14 @@ class Watch:
         return max(settings.temperature_at(s) or 0.0 for s in steps)
 
     def _energy(self, frame: Look) -> str:
-        if frame.conserved is None or abs(frame.conserved) <= self._limits.energy * self._atoms:
+        if self._settled is None or None in (frame.conserved, self._settled.conserved):
+            return ""
+        change = ((frame.conserved or 0.0) - (self._settled.conserved or 0.0)) / self._atoms
+        if abs(change) <= self._limits.energy:
             return ""
         return (
-            f"the conserved energy has changed by {frame.conserved / self._atoms:+.3g} eV/atom, "
-            f"more than {self._limits.energy:g}; take a shorter time step; {_moved('energy')}"
+            f"the conserved energy has changed by {change:+.3g} eV/atom, more than "
+            f"{self._limits.energy:g}; take a shorter time step; {_moved('energy')}"
         )
 
     def _outside(self, frame: Look) -> str:
