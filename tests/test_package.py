@@ -34,6 +34,7 @@ LAYERS = (
         "plotting",
         "progress",
         "system",
+        "trajectory_files",
     },
     {"descriptors", "networks", "derivatives"},
     {"data"},

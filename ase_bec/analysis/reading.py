@@ -17,6 +17,7 @@ from numpy.typing import ArrayLike
 from ase_bec.analysis.trajectory import Array, Trajectory
 from ase_bec.analysis.unwrapping import check_jumps, unwrapped
 from ase_bec.frame_checksums import is_whole
+from ase_bec.trajectory_files import open_trajectory
 
 _FIELD = tuple(f"field_{axis}_V_per_A" for axis in "xyz")
 
@@ -126,7 +127,7 @@ def _frames(source: Any) -> Iterator[_Frame]:
 
 def _ase_frames(path: Path) -> Iterator[_Frame]:
     """Read an ASE trajectory, with what `run_md` keeps in it and beside it."""
-    with TrajectoryReader(path) as reader:
+    with open_trajectory(path) as reader:
         count = len(reader)
         settings = ((count and reader.description) or {}).get("md")
         rows: dict[int, Array] = {}

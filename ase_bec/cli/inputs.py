@@ -120,11 +120,12 @@ def _frame(path: Path) -> tuple[Path, int | None]:
 def _chosen(path: Path, frame: int | None, file_format: str | None) -> tuple[Any, str]:
     """Read one frame of a file, and say which of how many."""
     import ase.io
-    from ase.io.trajectory import TrajectoryReader
+
+    from ase_bec.trajectory_files import open_trajectory
 
     with ExitStack() as stack:
         if path.suffix == ".traj" and file_format in (None, "traj"):
-            frames: Any = stack.enter_context(TrajectoryReader(path))
+            frames: Any = stack.enter_context(open_trajectory(path))
         else:
             frames = ase.io.read(path, index=":", format=file_format)
         count, index = len(frames), -1 if frame is None else frame

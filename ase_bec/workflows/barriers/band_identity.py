@@ -8,11 +8,11 @@ from typing import Any
 
 import numpy as np
 from ase import Atoms
-from ase.io.trajectory import TrajectoryReader
 from numpy.typing import NDArray
 
 from ase_bec.identity import require_same
 from ase_bec.paths import unwrap_images
+from ase_bec.trajectory_files import open_trajectory
 from ase_bec.workflows.calculator_description import describe_calculator, require_same_calculator
 
 __all__ = ["GIVEN", "RELAXED", "describe_search", "require_same_ends", "require_same_search"]
@@ -59,7 +59,7 @@ def require_same_search(path: Path, described: Mapping[str, Any], near: float = 
     ValueError
         If ends, calculator or an option is another.
     """
-    with TrajectoryReader(path) as frames:
+    with open_trajectory(path) as frames:
         recorded = ((len(frames) and frames.description) or {}).get("neb")
         first = frames[0] if len(frames) else None
     if recorded is None or first is None:

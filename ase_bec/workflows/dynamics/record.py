@@ -13,12 +13,13 @@ from typing import Any
 
 import numpy as np
 from ase import Atoms
-from ase.io.trajectory import Trajectory, TrajectoryReader, TrajectoryWriter
+from ase.io.trajectory import TrajectoryReader, TrajectoryWriter
 from ase.io.ulm import writeint
 
 from ase_bec.atomic_files import atomic_write
 from ase_bec.frame_checksums import frame_checksums, is_whole
 from ase_bec.locks import locked
+from ase_bec.trajectory_files import open_trajectory
 
 _COUNT = 32  # byte offset of the number of frames in an ASE trajectory
 
@@ -131,21 +132,21 @@ class Head:
 
 def read_head(path: Path) -> Head:
     """Read how the run of a trajectory with frames began."""
-    with _open(path) as trajectory:
+    with open_trajectory(path) as trajectory:
         md = trajectory.backend[0].asdict()["md"]
         return Head(trajectory[0], md, dict(trajectory.description or {}))
 
 
 def recorded_values(path: Path, most: int) -> list[dict[str, Any]]:
     """Read what was recorded of at most so many frames, evenly spread, the last among them."""
-    with _open(path) as trajectory:
+    with open_trajectory(path) as trajectory:
         chosen = np.unique(np.linspace(0, len(trajectory) - 1, most).astype(int))
         return [trajectory.backend[int(k)].asdict()["md"] for k in chosen]
 
 
 def recorded_frames(path: Path, choose: Callable[[int], Iterable[int]]) -> list[RecordedFrame]:
     """Read some frames, by a function that chooses their indices from their number."""
-    with _open(path) as trajectory:
+    with open_trajectory(path) as trajectory:
         return [_read(trajectory, k) for k in choose(len(trajectory))]
 
 
@@ -164,7 +165,7 @@ def last_frame(path: Path) -> RecordedFrame | None:
     """
     if path.stat().st_size == 0:
         return None
-    with _open(path) as trajectory:
+    with open_trajectory(path) as trajectory:
         count = len(trajectory)
         if count and "md" not in trajectory.backend[0]:
             raise ValueError(f"`{path}` holds no state to continue from: start a new trajectory")
@@ -182,13 +183,6 @@ def last_frame(path: Path) -> RecordedFrame | None:
         with path.open("r+b") as file:
             writeint(file, whole, _COUNT)
     return frame
-
-
-def _open(path: Path) -> TrajectoryReader:
-    try:
-        return TrajectoryReader(path)
-    except (OSError, ValueError) as error:
-        raise ValueError(f"`{path}` is not a readable ASE trajectory: {error}") from error
 
 
 def _read(trajectory: TrajectoryReader, index: int) -> RecordedFrame:
@@ -241,7 +235,7 @@ class Table:
 
         Rows that are there already stay as they are; a missing one is made again from its frame.
         """
-        with Trajectory(trajectory) as frames:
+        with open_trajectory(trajectory) as frames:
             steps = [frames.backend[k].md["step"] for k in (0, 1) if k < len(frames)]
             interval = np.diff(steps)[0] if len(steps) > 1 else 0
             kept: list[list[Any]] = []
