@@ -183,7 +183,9 @@ def _start(options: argparse.Namespace) -> Atoms:
             raise InputError(f"--repeat must be three numbers from 1, got {repeat}")
         if not path.is_file():
             return beta_lithium_phosphate(repeat)
-        read = inputs.read_structure(path, options.format, options.species)
+        read, which = inputs.read_frame(path, options.format, options.species)
+        if which:
+            print(which)
         crystal: Atoms = read.repeat(repeat)
         return crystal
     if options.units is None or options.density is None or options.repeat is not None:
