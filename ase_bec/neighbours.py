@@ -1,20 +1,20 @@
-"""Neighbour list under any periodic boundary condition, and its Verlet skin."""
+"""Neighbour list under any periodic boundary condition."""
 
 from __future__ import annotations
 
 import math
-from dataclasses import replace
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
-import torch
 from ase import Atoms
+from ase.cell import Cell
 from ase.geometry import minkowski_reduce
 from numpy.typing import NDArray
 from scipy.spatial import cKDTree
 
-if TYPE_CHECKING:
-    from ase_bec.system import System
+from ase_bec.kernels.cache import HAS_NUMBA, announce_compilation
+
+__all__ = ["Pairs", "check_atoms", "neighbour_list", "neighbour_pairs"]
 
 FloatArray = NDArray[np.float64]
 IntArray = NDArray[np.int64]
@@ -23,6 +23,26 @@ _LARGEST_COORDINATE = 1e8  # Å; beyond it, float64 no longer resolves 1e-8 Å
 _SMALLEST_VOLUME = 1e-6  # of the periodic vectors, relative to the product of their lengths
 _SMALLEST_DISTANCE = 1e-6  # Å; closer atoms are the same atom listed twice
 _SHORTEST_TRANSLATION = 0.1  # Å; atoms closer than this to their own image are no structure
+_FEW_ATOMS = 2048  # up to so many, trying all images is faster than a tree
+_MOST_IMAGES = 2e7
+
+
+class Pairs(NamedTuple):
+    """Neighbours of every atom.
+
+    Attributes
+    ----------
+    first : ndarray, (n_atoms + 1,) int64
+        Those of atom i are ``first[i]:first[i + 1]``.
+    neighbour : ndarray, (n_pairs,) int64
+        Atoms j.
+    shift : ndarray, (n_pairs, 3) int32
+        Lattice shifts S.
+    """
+
+    first: IntArray
+    neighbour: IntArray
+    shift: NDArray[np.int32]
 
 
 def neighbour_list(atoms: Atoms, cutoff: float) -> tuple[IntArray, IntArray, IntArray]:
@@ -61,30 +81,69 @@ def neighbour_list(atoms: Atoms, cutoff: float) -> tuple[IntArray, IntArray, Int
         one place, positions that are not finite; if the cell is not finite or its periodic
         vectors span no volume.
     """
-    _check_distance("cutoff", cutoff)
+    pairs = neighbour_pairs(atoms, cutoff)
+    centre = np.repeat(np.arange(len(atoms)), np.diff(pairs.first))
+    return centre, pairs.neighbour, pairs.shift.astype(np.int64)
+
+
+def neighbour_pairs(atoms: Atoms, cutoff: float) -> Pairs:
+    """The same pairs, in the same order, as arrays of least size; errors as `neighbour_list`."""
+    check_distance("cutoff", cutoff)
     check_atoms(atoms)
+    _check_lattice(atoms)
+    found = _of_few(atoms, cutoff) if HAS_NUMBA and len(atoms) <= _FEW_ATOMS else None
+    return _of_many(atoms, cutoff) if found is None else found
+
+
+def _of_few(atoms: Atoms, cutoff: float) -> Pairs | None:
+    """Pairs by trying all images; None where there would be too many to try."""
+    from ase_bec.kernels.neighbours import image_pairs
+
+    cell = atoms.cell.array if atoms.pbc.all() else _periodic_cell(atoms)
+    inverse = np.linalg.inv(cell)
+    # Rounding must not cost a pair, so look a little further than the cutoff.
+    reach = cutoff * (1.0 + 1e-6) * np.sqrt((inverse**2).sum(axis=0)) + 1e-9
+    reach[~atoms.pbc] = -1.0
+    images = np.prod(np.where(atoms.pbc, 2 * reach + 1, 1))
+    if len(atoms) ** 2 * float(images) > _MOST_IMAGES:
+        return None
+    announce_compilation(image_pairs)
+    positions = np.ascontiguousarray(atoms.positions, dtype=np.float64)
+    first = np.empty(len(atoms) + 1, np.int64)
+    given = (positions, positions @ inverse, cell, reach, float(cutoff), first)
+    nearest, i, j = image_pairs(*given, np.empty(0, np.int64), np.empty((0, 3), np.int32))
+    _check_distinct(math.sqrt(nearest), i, j)
+    neighbour, shift = np.empty(first[-1], np.int64), np.empty((first[-1], 3), np.int32)
+    if first[-1]:
+        image_pairs(*given, neighbour, shift)
+    return Pairs(first, neighbour, shift)
+
+
+def _of_many(atoms: Atoms, cutoff: float) -> Pairs:
+    """Pairs by a tree of all atoms and their images near by."""
+    vectors, operation = _reduced_lattice(atoms)
     positions: FloatArray = np.asarray(atoms.positions, dtype=np.float64)
-
-    # The most compact vectors of the same lattice: few images to look at, also in skewed cells.
-    lattice, operation = _reduced_lattice(atoms)  # [k, 3], [k, 3], k periodic directions
-    to_fraction: FloatArray = np.linalg.pinv(lattice).astype(np.float64)  # [3, k]
+    to_fraction: FloatArray = np.linalg.pinv(vectors).astype(np.float64)  # [3, k]
     home = np.floor(positions @ to_fraction)  # [n_atoms, k]
-    wrapped = positions - home @ lattice
+    wrapped = positions - home @ vectors
 
-    points, image_of, image_shift = _images(wrapped, lattice, to_fraction, cutoff)
+    points, image_of, image_shift = _images(wrapped, vectors, to_fraction, cutoff)
     found = cKDTree(wrapped).sparse_distance_matrix(cKDTree(points), cutoff, output_type="ndarray")
     found = found[found["i"] != found["j"]]  # the first n_atoms points are the atoms themselves
-    i, image = found["i"].astype(np.int64), found["j"]
+    i, image = found["i"].astype(np.int32), found["j"].astype(np.int64)
     j = image_of[image]
-    _check_distinct(found, image_of)
-
-    home_shift = np.rint(home @ operation).astype(np.int64)  # [n_atoms, 3]
-    shift = np.rint(image_shift @ operation).astype(np.int64) - home_shift[image_of]
+    if len(found):
+        nearest = int(found["v"].argmin())
+        _check_distinct(found["v"][nearest], i[nearest], j[nearest])
+    del found
+    home_shift = np.rint(home @ operation).astype(np.int32)  # [n_atoms, 3]
+    shift = np.rint(image_shift @ operation).astype(np.int32) - home_shift[image_of]
     pair_shift = shift[image] + home_shift[i]
     # By i, j, S, which wrapping leaves alone: sums over a list kept for a while and over a new
     # one then agree to the last bit.
     order = np.lexsort((*pair_shift.T, j, i))
-    return i[order], j[order], pair_shift[order]
+    first = np.searchsorted(i[order], np.arange(len(atoms) + 1)).astype(np.int64)
+    return Pairs(first, j[order], pair_shift[order])
 
 
 def check_atoms(atoms: Atoms) -> None:
@@ -113,17 +172,16 @@ def check_atoms(atoms: Atoms) -> None:
         )
 
 
-def _check_distance(name: str, value: float, smallest: float = math.ulp(0.0)) -> None:
+def check_distance(name: str, value: float, smallest: float = math.ulp(0.0)) -> None:
+    """Refuse what is not a finite distance of at least `smallest`."""
     if not smallest <= value < math.inf:
         kind = "zero or a positive" if smallest == 0.0 else "a positive"
         raise ValueError(f"`{name}` must be {kind}, finite distance in Å, got {value!r}.")
 
 
-def _check_distinct(found: NDArray[Any], image_of: IntArray) -> None:
-    same = np.flatnonzero(found["v"] < _SMALLEST_DISTANCE)
-    if len(same):
-        i, j, distance = found[same[0]]
-        i, j = sorted((int(i), int(image_of[j])))
+def _check_distinct(distance: float, i: int, j: int) -> None:
+    if distance < _SMALLEST_DISTANCE:
+        i, j = sorted((int(i), int(j)))
         raise ValueError(
             f"`atoms` must not hold two atoms in one place, got atoms {i} and {j},"
             f" {distance:.1g} Å apart (periodic images included); remove one of them, for example"
@@ -131,11 +189,15 @@ def _check_distinct(found: NDArray[Any], image_of: IntArray) -> None:
         )
 
 
-def _reduced_lattice(atoms: Atoms) -> tuple[FloatArray, FloatArray]:
-    """Compact lattice vectors of the periodic directions, as rows, and ``vectors = op @ cell``."""
+def _periodic_cell(atoms: Atoms) -> FloatArray:
+    """The cell, its vectors along other than periodic directions of any length and normal."""
+    cell: FloatArray = Cell(np.where(atoms.pbc[:, None], atoms.cell.array, 0.0)).complete().array
+    return cell
+
+
+def _check_lattice(atoms: Atoms) -> None:
     periodic = np.flatnonzero(atoms.pbc)
-    cell = np.where(atoms.pbc[:, None], atoms.cell.array, 0.0)
-    vectors = cell[periodic]
+    vectors = atoms.cell.array[periodic]
     lengths = np.linalg.norm(vectors, axis=1)
     volume = math.sqrt(max(np.linalg.det(vectors @ vectors.T), 0.0)) if len(periodic) else 1.0
     if not volume > _SMALLEST_VOLUME * np.prod(lengths):
@@ -144,15 +206,25 @@ def _reduced_lattice(atoms: Atoms) -> tuple[FloatArray, FloatArray]:
             f" directions, got {atoms.cell.array.tolist()} with pbc {atoms.pbc.tolist()}; set the"
             " cell, or switch directions off with atoms.pbc = (...)."
         )
-    reduced, operation = minkowski_reduce(cell, atoms.pbc)
-    shortest = np.linalg.norm(reduced[periodic], axis=1).min(initial=math.inf)
+    # No translation is shorter than the smallest distance between lattice planes.
+    spacings = 1 / np.linalg.norm(np.linalg.pinv(vectors), axis=0)
+    if spacings.min(initial=math.inf) >= _SHORTEST_TRANSLATION:
+        return
+    reduced, _ = _reduced_lattice(atoms)
+    shortest = np.linalg.norm(reduced, axis=1).min()
     if shortest < _SHORTEST_TRANSLATION:
         raise ValueError(
             f"`atoms.cell` must have lattice translations of {_SHORTEST_TRANSLATION} Å or more,"
             f" got {atoms.cell.array.tolist()} with a translation of {shortest:.3g} Å; is the cell"
             " in Å?"
         )
-    return reduced[periodic], operation[periodic].astype(np.float64)
+
+
+def _reduced_lattice(atoms: Atoms) -> tuple[FloatArray, FloatArray]:
+    """Compact lattice vectors of the periodic directions, as rows, and ``vectors = op @ cell``."""
+    cell = np.where(atoms.pbc[:, None], atoms.cell.array, 0.0)
+    reduced, operation = minkowski_reduce(cell, atoms.pbc)
+    return reduced[atoms.pbc], operation[atoms.pbc].astype(np.float64)
 
 
 def _images(
@@ -180,105 +252,3 @@ def _images(
         shift = np.concatenate([shift[index] for _, index in kept])
         shift[:, axis] = np.repeat([float(s) for s, _ in kept], [len(index) for _, index in kept])
     return points, image_of, shift
-
-
-class _Build(NamedTuple):
-    """What the list was built for, and the result; never changed in place."""
-
-    positions: FloatArray
-    numbers: NDArray[Any]
-    cell: FloatArray
-    pbc: NDArray[np.bool_]
-    system: System
-
-    def serves(self, atoms: Atoms, allowance: float) -> bool:
-        """Whether the same structure is given, no atom further than `allowance` (Å) away."""
-        if not (
-            np.array_equal(self.numbers, atoms.numbers)
-            and np.array_equal(self.cell, atoms.cell.array)
-            and np.array_equal(self.pbc, atoms.pbc)
-        ):
-            return False
-        moved = atoms.positions - self.positions
-        # NaN compares false, so that bad positions meet the checks of a new list.
-        return bool(np.einsum("ij,ij->i", moved, moved).max() <= allowance**2)
-
-
-class NeighbourList:
-    """Neighbour list with a Verlet skin, for runs in which atoms move little from step to step.
-
-    The list holds all pairs within ``cutoff + skin``, so it stays complete up to `cutoff` until
-    an atom has moved by more than ``skin / 2``. It is built anew then, and whenever the cell, the
-    boundary conditions or the elements change; an atom put back into the cell by a lattice vector
-    counts as moved. Pairs beyond `cutoff` are part of the result: descriptors must ignore them,
-    which every one with a cutoff function does.
-
-    Instances can be copied and pickled; copies are independent.
-
-    Parameters
-    ----------
-    cutoff
-        Distance in Å up to which the list must be complete.
-    skin
-        Additional distance in Å, 0 or more; 0 means a new list for every change of positions.
-    dtype
-        Floating dtype of the systems.
-    device
-        Where they live.
-
-    Raises
-    ------
-    ValueError
-        If `cutoff` is not positive and finite, or `skin` negative or not finite.
-    """
-
-    def __init__(
-        self,
-        cutoff: float,
-        skin: float = 0.5,
-        dtype: torch.dtype = torch.float64,
-        device: torch.device | str | None = None,
-    ) -> None:
-        _check_distance("cutoff", cutoff)
-        _check_distance("skin", skin, smallest=0.0)
-        self.cutoff = float(cutoff)
-        self.skin = float(skin)
-        self.dtype = dtype
-        self.device = device
-        self.builds = 0  #: how many times the list has been built
-        self._build: _Build | None = None
-
-    def update(self, atoms: Atoms) -> System:
-        """System of `atoms` as they are now, with at least all pairs within `cutoff`.
-
-        Parameters
-        ----------
-        atoms
-            The structure.
-
-        Returns
-        -------
-        System
-            Its positions are those of `atoms`; its pairs reach as far as ``cutoff + skin``.
-
-        Raises
-        ------
-        TypeError, ValueError
-            As :func:`neighbour_list`, when the list is built.
-        """
-        build = self._build
-        if build is not None and build.serves(atoms, 0.5 * self.skin):
-            positions = torch.tensor(atoms.positions, dtype=self.dtype, device=self.device)
-            return replace(build.system, positions=positions)
-        from ase_bec.system import System  # made from pairs itself, so not at the top
-
-        system = System.from_atoms(atoms, self.cutoff + self.skin, self.dtype, self.device)
-        self._build = _Build(
-            atoms.positions.copy(),
-            atoms.numbers.copy(),
-            atoms.cell.array.copy(),
-            atoms.pbc.copy(),
-            system,
-        )
-        self.builds += 1
-        return system

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, fields, replace
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -12,7 +13,7 @@ from ase import Atoms
 from numpy.typing import NDArray
 from torch import Tensor
 
-from ase_bec.neighbours import neighbour_list
+from ase_bec.neighbours import neighbour_pairs
 
 
 @dataclass(frozen=True, eq=False)
@@ -24,24 +25,26 @@ class System:
 
     .. math:: \mathbf r_e = \mathbf r_j - \mathbf r_i + S_e \cdot \mathrm{cell}
 
-    Every pair is listed from both of its ends.
+    Every pair is listed from both of its ends. Positions and cells are in double precision, so
+    that their differences are right however far from the origin atoms are; models take the vectors
+    in their own.
 
     Attributes
     ----------
     numbers : Tensor, shape [N], int64
         Atomic numbers.
-    positions : Tensor, shape [N, 3]
+    positions : Tensor, shape [N, 3], float64
         Å, as given, never wrapped.
-    cell : Tensor, shape [B, 3, 3]
+    cell : Tensor, shape [B, 3, 3], float64
         Å, rows are lattice vectors (zero rows where there are none).
     pbc : Tensor, shape [B, 3], bool
         Periodic directions.
     batch : Tensor, shape [N], int64
         Structure of each atom.
-    centre, neighbour : Tensor, shape [E], int64
-        Atoms :math:`i`, ascending, and :math:`j`.
-    shift : Tensor, shape [E, 3]
-        Lattice shifts :math:`S`, whole numbers in the dtype of `positions`.
+    neighbour : Tensor, shape [E], int64
+        Atoms :math:`j`, in the order of their atoms :math:`i`.
+    shift : Tensor, shape [E, 3], int32
+        Lattice shifts :math:`S`.
     first : Tensor, shape [N + 1], int64
         Pairs of atom :math:`i` are ``first[i]:first[i + 1]``.
     """
@@ -51,7 +54,6 @@ class System:
     cell: Tensor
     pbc: Tensor
     batch: Tensor
-    centre: Tensor
     neighbour: Tensor
     shift: Tensor
     first: Tensor
@@ -61,7 +63,6 @@ class System:
         cls,
         atoms: Atoms | Sequence[Atoms],
         cutoff: float,
-        dtype: torch.dtype = torch.float64,
         device: torch.device | str | None = None,
     ) -> System:
         """System of one structure, or of several.
@@ -72,8 +73,6 @@ class System:
             One structure, or a list of them.
         cutoff
             All pairs up to this distance in Å are listed.
-        dtype
-            Floating dtype.
         device
             Where the tensors live.
 
@@ -85,29 +84,46 @@ class System:
         frames = [atoms] if isinstance(atoms, Atoms) else list(atoms)
         if not frames:
             raise ValueError("`atoms` must hold at least one structure, got an empty list.")
-        pairs = [neighbour_list(frame, cutoff) for frame in frames]
+        pairs = [neighbour_pairs(frame, cutoff) for frame in frames]
         sizes = [len(frame) for frame in frames]
-        starts = np.cumsum([0, *sizes[:-1]])
-        centre = np.concatenate([pair[0] + n for pair, n in zip(pairs, starts, strict=True)])
-        neighbour = np.concatenate([pair[1] + n for pair, n in zip(pairs, starts, strict=True)])
+        atoms_before = np.cumsum([0, *sizes[:-1]])
+        pairs_before = np.cumsum([0, *(len(pair.neighbour) for pair in pairs)])
 
-        def integer(array: NDArray[Any]) -> Tensor:
-            return torch.as_tensor(array, dtype=torch.int64, device=device)
-
-        def real(array: NDArray[Any]) -> Tensor:
+        def tensor(arrays: Sequence[NDArray[Any]], dtype: torch.dtype) -> Tensor:
+            # Every array here is new, so that the tensors share no memory with `atoms`.
+            array = np.concatenate(arrays) if len(arrays) > 1 else arrays[0]
             return torch.as_tensor(array, dtype=dtype, device=device)
 
-        # Every array here is new, so that the tensors share no memory with `atoms`.
+        starts = [p.first[:-1] + n for p, n in zip(pairs, pairs_before, strict=False)]
+        neighbours = [p.neighbour + n for p, n in zip(pairs, atoms_before, strict=True)]
         return cls(
-            numbers=integer(np.concatenate([frame.numbers for frame in frames])),
-            positions=real(np.concatenate([frame.positions for frame in frames])),
-            cell=real(np.stack([frame.cell.array for frame in frames])),
-            pbc=torch.as_tensor(np.stack([frame.pbc for frame in frames]), device=device),
-            batch=integer(np.repeat(np.arange(len(frames)), sizes)),
-            centre=integer(centre),
-            neighbour=integer(neighbour),
-            shift=real(np.concatenate([pair[2] for pair in pairs])),
-            first=integer(np.searchsorted(centre, np.arange(sum(sizes) + 1))),
+            numbers=tensor([frame.numbers.copy() for frame in frames], torch.int64),
+            positions=tensor([frame.positions.copy() for frame in frames], torch.float64),
+            cell=tensor([frame.cell.array[None].copy() for frame in frames], torch.float64),
+            pbc=tensor([frame.pbc[None].copy() for frame in frames], torch.bool),
+            batch=tensor([np.repeat(np.arange(len(frames)), sizes)], torch.int64),
+            neighbour=tensor(neighbours, torch.int64),
+            shift=tensor([p.shift for p in pairs], torch.int32),
+            first=tensor([*starts, pairs_before[-1:]], torch.int64),
+        )
+
+    @classmethod
+    def join(cls, systems: Sequence[System]) -> System:
+        """The structures of several systems, one after another."""
+        atoms = np.cumsum([0, *(s.n_atoms for s in systems)]).tolist()
+        pairs = np.cumsum([0, *(len(s.neighbour) for s in systems)]).tolist()
+        before = np.cumsum([0, *(s.n_structures for s in systems)]).tolist()
+        last = systems[0].first.new_tensor(pairs[-1:])
+        shifted = {
+            "batch": [s.batch + n for s, n in zip(systems, before, strict=False)],
+            "neighbour": [s.neighbour + n for s, n in zip(systems, atoms, strict=False)],
+            "first": [*(s.first[:-1] + n for s, n in zip(systems, pairs, strict=False)), last],
+        }
+        return cls(
+            **{
+                f.name: torch.cat(shifted.get(f.name) or [getattr(s, f.name) for s in systems])
+                for f in fields(cls)
+            }
         )
 
     @property
@@ -120,16 +136,31 @@ class System:
         """Number of structures."""
         return len(self.cell)
 
-    def vectors(self) -> Tensor:
-        """Vectors from each centre to its neighbour in Å, [E, 3].
+    @cached_property
+    def centre(self) -> Tensor:
+        """Atom :math:`i` of each pair, [E], int64, ascending."""
+        return torch.repeat_interleave(self.first[1:] - self.first[:-1])
+
+    def vectors(self, start: int = 0, stop: int | None = None) -> Tensor:
+        """Vectors in Å, [E, 3], of the pairs of the atoms ``start:stop``; of all by default.
 
         Differentiable in `positions` and `cell`.
         """
-        difference = self.positions[self.neighbour] - self.positions[self.centre]  # [E, 3]
+        first = self.first[start : self.n_atoms + 1 if stop is None else stop + 1]
+        pairs = slice(int(first[0]), int(first[-1]))
+        centre = start + torch.repeat_interleave(first[1:] - first[:-1])
+        difference = self.positions[self.neighbour[pairs]] - self.positions[centre]  # [E, 3]
+        shift = self.shift[pairs].to(self.cell.dtype)
         if self.n_structures == 1:
-            return difference + self.shift @ self.cell[0]
-        cell = self.cell[self.batch[self.centre]]  # [E, 3, 3]
-        return difference + torch.einsum("es,esx->ex", self.shift, cell)
+            return difference + shift @ self.cell[0]
+        return difference + torch.einsum("es,esx->ex", shift, self.cell[self.batch[centre]])
+
+    def sum_structures(self, values: Tensor) -> Tensor:
+        """Sums [B, ...] over the atoms of each structure of values [N, ...]."""
+        if self.n_structures == 1:
+            return values.sum(dim=0, keepdim=True)
+        sums = values.new_zeros(self.n_structures, *values.shape[1:])
+        return sums.index_add(0, self.batch, values)
 
     def with_positions(self, positions: Tensor) -> System:
         """The same pairs at other positions (Å, [N, 3]).
@@ -146,20 +177,6 @@ class System:
             )
         return replace(self, positions=positions)
 
-    def to(
-        self, device: torch.device | str | None = None, dtype: torch.dtype | None = None
-    ) -> System:
-        """The same system on another device, or with another floating dtype.
-
-        Parameters
-        ----------
-        device
-            Where the tensors shall live; None leaves them.
-        dtype
-            Dtype of the floating tensors; None leaves it.
-        """
-
-        def moved(tensor: Tensor) -> Tensor:
-            return tensor.to(device, dtype if tensor.is_floating_point() else None)
-
-        return System(**{field.name: moved(getattr(self, field.name)) for field in fields(self)})
+    def to(self, device: torch.device | str) -> System:
+        """The same system on another device."""
+        return System(**{f.name: getattr(self, f.name).to(device) for f in fields(self)})

@@ -26,8 +26,8 @@ from ase.io.lammpsdata import read_lammps_data
 
 from ase_bec import FieldCalculator, NNPCalculator, read_released_bec, read_released_nnp
 from ase_bec.descriptors.neighbourhoods import neighbourhoods
-from ase_bec.models.species import species_of
-from ase_bec.neighbours import NeighbourList
+from ase_bec.terms.species import species_of
+from ase_bec.verlet import NeighbourList
 
 FIELD = (0.0, 0.0, 0.1)
 FORMAL = {"Li": 1, "P": 5, "O": -2}

@@ -16,6 +16,7 @@ from numpy.typing import ArrayLike
 
 from ase_bec.analysis.trajectory import Array, Trajectory
 from ase_bec.analysis.unwrapping import check_jumps, unwrapped
+from ase_bec.data.field_labels import known_field
 from ase_bec.frame_checksums import is_whole
 from ase_bec.trajectory_files import open_trajectory
 
@@ -44,7 +45,8 @@ def read_trajectory(
 
     Trajectories of :func:`ase_bec.workflows.dynamics.md.run_md` know their times, field (from the
     frames, or else from the table beside them) and, where it was recorded, polarization. While one
-    is still being written, the frames that are complete are read.
+    is still being written, the frames that are complete are read. Other frames know their field
+    where a `FieldCalculator` has computed them, or where their ``info`` has an ``electric_field``.
 
     Parameters
     ----------
@@ -109,7 +111,7 @@ def _frames(source: Any) -> Iterator[_Frame]:
         source = [source]
     for item in source:
         if isinstance(item, Atoms):
-            yield _Frame(item, None, None, _recorded(item))
+            yield _Frame(item, None, known_field(item), _recorded(item))
             continue
         path = Path(item)
         if not path.is_file():
@@ -119,7 +121,7 @@ def _frames(source: Any) -> Iterator[_Frame]:
                 yield from _ase_frames(path)
             else:
                 found = ase.io.read(path, index=":")
-                yield from (_Frame(atoms, None, None, _recorded(atoms)) for atoms in found)
+                yield from (_Frame(a, None, known_field(a), _recorded(a)) for a in found)
         except Exception as error:  # readers fail in all ways on a file of another kind
             reason = " ".join(str(error).split()) or type(error).__name__
             raise ValueError(f"cannot read a trajectory from `{path}`: {reason}") from error
@@ -136,7 +138,7 @@ def _ase_frames(path: Path) -> Iterator[_Frame]:
         for k in range(count):
             if settings is None:
                 atoms = reader[k]
-                yield _Frame(atoms, None, None, _recorded(atoms))
+                yield _Frame(atoms, None, known_field(atoms), _recorded(atoms))
                 continue
             atoms, md = _whole_frame(reader, k)
             step, field = int(md["step"]), _vector(md.get("field"))

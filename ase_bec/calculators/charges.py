@@ -13,7 +13,10 @@ from ase.calculators.calculator import PropertyNotImplementedError
 from ase.data import atomic_numbers, chemical_symbols
 from numpy.typing import NDArray
 
+from ase_bec.calculators.model_charges import ModelCharges
 from ase_bec.calculators.wrapped import exclusive, is_calculator
+from ase_bec.evaluation.field_response import FieldResponse
+from ase_bec.models import Model, load
 
 Array = NDArray[np.float64]
 
@@ -24,22 +27,21 @@ class ChargeSource(Protocol):
 
     ``has_dipole`` says that Z is the exact gradient of `dipole` and that Σ_a Z_a does not depend
     on the positions (which is so for every D that a translation of all atoms changes by the net
-    charge times the translation). A source with a dipole may also have a method ``field_response``
-    with the arguments of `field_forces`, which gives forces and dipole at once.
+    charge times the translation).
     """
 
     has_dipole: bool
 
-    def born_charges(self, atoms: Atoms) -> Array:
-        """Give Z in e, (natoms, 3, 3). Rows that the source does not know are NaN."""
+    def response(self, atoms: Atoms, field: Array) -> FieldResponse:
+        """Give what a field in V/Å adds; energy and dipole only with ``has_dipole``."""
+        ...
+
+    def born_charges(self, atoms: Atoms, field: Array | None = None) -> Array:
+        """Give Z = ∂F/∂E in a field in e, (natoms, 3, 3). Rows that are not known are NaN."""
         ...
 
     def dipole(self, atoms: Atoms) -> Array:
-        """Give D in e·Å, (3,), of the positions as they are; only with ``has_dipole``."""
-        ...
-
-    def field_forces(self, atoms: Atoms, field: Array) -> Array:
-        """Give Σ_i E_i Z[a, i, j] in eV/Å, (natoms, 3), for a field in V/Å."""
+        """Give D without field in e·Å, (3,), of the positions as they are, if ``has_dipole``."""
         ...
 
     def check(self, atoms: Atoms, field: Array) -> None:
@@ -55,7 +57,7 @@ class ConstantCharges:
 
     has_dipole = True
 
-    def born_charges(self, atoms: Atoms) -> Array:
+    def born_charges(self, atoms: Atoms, field: Array | None = None) -> Array:
         """Give Z in e, (natoms, 3, 3), [field, displacement]."""
         raise NotImplementedError
 
@@ -64,10 +66,11 @@ class ConstantCharges:
         dipole: Array = np.einsum("aij,aj->i", self.born_charges(atoms), atoms.positions)
         return dipole
 
-    def field_forces(self, atoms: Atoms, field: Array) -> Array:
-        """Give F_aj = Σ_i E_i Z[a, i, j] in eV/Å, (natoms, 3)."""
-        forces: Array = np.einsum("i,aij->aj", field, self.born_charges(atoms))
-        return forces
+    def response(self, atoms: Atoms, field: Array) -> FieldResponse:
+        """Give F_aj = Σ_i E_i Z[a, i, j], −E·D and D."""
+        dipole = self.dipole(atoms)
+        forces = np.einsum("i,aij->aj", field, self.born_charges(atoms))
+        return FieldResponse(forces, -float(np.dot(field, dipole)), dipole)
 
     def check(self, atoms: Atoms, field: Array) -> None:
         """Raise ValueError where a field would find no charge to act on."""
@@ -110,7 +113,7 @@ class SpeciesCharges(ConstantCharges):
             )
         self._known = ~np.isnan(self._tensors[:, 0, 0])
 
-    def born_charges(self, atoms: Atoms) -> Array:
+    def born_charges(self, atoms: Atoms, field: Array | None = None) -> Array:
         """Give the tensor of each atom's element, (natoms, 3, 3)."""
         tensors: Array = self._tensors[atoms.numbers]
         return tensors
@@ -150,7 +153,7 @@ class ArrayCharges(ConstantCharges):
             )
         self._tensors = tensors.copy()
 
-    def born_charges(self, atoms: Atoms) -> Array:
+    def born_charges(self, atoms: Atoms, field: Array | None = None) -> Array:
         """Give the array, (natoms, 3, 3)."""
         return self._tensors.copy()
 
@@ -186,7 +189,7 @@ class CalculatorCharges:
             )
         self.calculator = calculator
 
-    def born_charges(self, atoms: Atoms) -> Array:
+    def born_charges(self, atoms: Atoms, field: Array | None = None) -> Array:
         """Give the calculator's Z in e, (natoms, 3, 3), [field, displacement].
 
         Raises
@@ -212,10 +215,9 @@ class CalculatorCharges:
         """Refuse: Born charges alone have no dipole."""
         raise PropertyNotImplementedError("Born charges of a calculator have no dipole")
 
-    def field_forces(self, atoms: Atoms, field: Array) -> Array:
-        """Give F_aj = Σ_i E_i Z[a, i, j] in eV/Å, (natoms, 3)."""
-        forces: Array = np.einsum("i,aij->aj", field, self.born_charges(atoms))
-        return forces
+    def response(self, atoms: Atoms, field: Array) -> FieldResponse:
+        """Give F_aj = Σ_i E_i Z[a, i, j]."""
+        return FieldResponse(np.einsum("i,aij->aj", field, self.born_charges(atoms)))
 
     def check(self, atoms: Atoms, field: Array) -> None:
         """Pass: only the calculator knows what it can serve."""
@@ -236,7 +238,11 @@ def as_charge_source(charges: Any) -> ChargeSource:
         If it is none of these, with what is wrong.
     """
     if isinstance(charges, str | PathLike):
-        return _loaded(charges)
+        charges = load(charges)
+        if not isinstance(charges, Model | ChargeSource):
+            raise ValueError(f"`charges` must be a model of Born charges, got {charges!r}")
+    if isinstance(charges, Model):
+        return ModelCharges(charges)
     if isinstance(charges, Mapping):
         return SpeciesCharges(charges)
     if isinstance(charges, np.ndarray | list | tuple):
@@ -247,22 +253,10 @@ def as_charge_source(charges: Any) -> ChargeSource:
         if is_calculator(charges):
             return CalculatorCharges(charges)
     raise TypeError(
-        "`charges` must be a dict per element, an array (natoms, 3, 3), a polarization model, its "
+        "`charges` must be a dict per element, an array (natoms, 3, 3), a model with a dipole, its "
         "path, or a calculator with `born_effective_charges`, "
         f"got {charges.__name__ if isinstance(charges, type) else type(charges).__name__}"
     )
-
-
-def _loaded(path: str | PathLike[str]) -> ChargeSource:
-    """Load a model from a file or by its bundled name."""
-    from ase_bec import models
-
-    source: object = models.load(path)
-    if not isinstance(source, ChargeSource):
-        raise ValueError(
-            f"`charges` must be a model of Born charges, got {type(source).__name__} from {path}"
-        )
-    return source
 
 
 def _numbers(value: Any) -> Array | None:

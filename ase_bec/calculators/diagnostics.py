@@ -67,7 +67,7 @@ def loop_work(
         source.check(image, vector)
 
     def forces(atoms: Atoms) -> Array:
-        return source.field_forces(atoms, vector)
+        return source.response(atoms, vector).forces
 
     return sum(straight_line_work(forces, a, b, tolerance) for a, b in pairwise(images))
 
@@ -123,7 +123,7 @@ def curl(
         sides = []
         for sign in (1.0, -1.0):
             point.positions[:] = atoms.positions + sign * step * direction
-            sides.append(source.field_forces(point, vector))
+            sides.append(source.response(point, vector).forces)
         difference: Array = (sides[0] - sides[1]) / (2.0 * step)
         return difference
 

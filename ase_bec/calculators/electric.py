@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from ase_bec.calculators.charges import ChargeSource
 from ase_bec.calculators.work import TOLERANCE, straight_line_work
+from ase_bec.evaluation.field_response import FieldResponse
 
 Array = NDArray[np.float64]
 
@@ -24,6 +25,7 @@ class Contribution(NamedTuple):
 
     forces: Array  # (natoms, 3), eV/Å
     energy: float | None  # eV, None where there is none or none was asked for
+    outside: int | None = None  # atoms out of what the source was made for, where it says so
 
 
 class SumRule(NamedTuple):
@@ -134,12 +136,8 @@ class ElectricTerm:
         if not self.field.any():
             zero = None if self.energy == "none" else 0.0
             return Contribution(np.zeros((len(atoms), 3)), zero)
-        respond = getattr(self.source, "field_response", None)
-        if respond is not None and energy and self.energy == "potential":
-            raw, dipole = respond(atoms, self.field)
-            self._check_forces(raw, atoms)
-        else:
-            raw, dipole = self._raw_forces(atoms), None
+        response = self._response(atoms)
+        raw = response.forces
         forces = self._balanced(raw, atoms)
         scale = float(np.abs(raw).max(initial=0.0))
         if np.abs(forces).max(initial=0.0) <= 1e-12 * scale:
@@ -148,12 +146,12 @@ class ElectricTerm:
                 f"`field` must act on the charges, got no force on any atom from {self.field} V/Å "
                 f"({'zero charges' if scale == 0 else 'all of it is net force'}); {remedy}"
             )
-        net = raw.sum(axis=0)
-        return Contribution(forces, self._energy(atoms, net, dipole) if energy else None)
+        far = None if response.outside is None else int((response.outside > 1).sum())
+        return Contribution(forces, self._energy(atoms, response) if energy else None, far)
 
     def forces(self, atoms: Atoms) -> Array:
         """Give the forces of the field in eV/Å, (natoms, 3)."""
-        return self._balanced(self._raw_forces(atoms), atoms)
+        return self._balanced(self._response(atoms).forces, atoms)
 
     def born_charges(self, atoms: Atoms, raw: Array) -> Array:
         """Turn the source's Z into ∂F_aj/∂E_i of these forces, in e, (natoms, 3, 3)."""
@@ -175,35 +173,43 @@ class ElectricTerm:
             raise PropertyNotImplementedError("polarization needs charges with a dipole")
         if atoms.cell.rank < 3:
             raise PropertyNotImplementedError("polarization needs a cell with a volume")
-        dipole = self.source.dipole(atoms) - self._reference_dipole
+        dipole = self.source.response(atoms, self.field).dipole
+        if dipole is None:
+            raise PropertyNotImplementedError("polarization needs charges with a dipole")
+        dipole = dipole - self._reference_dipole
         if self.net_force == "remove":
             dipole = dipole - raw.sum(axis=0) @ self._centre_displacement(atoms)
         polarization: Array = dipole / atoms.get_volume()
         return polarization
 
-    def _energy(self, atoms: Atoms, net: Array, dipole: Array | None) -> float | None:
+    def _energy(self, atoms: Atoms, response: FieldResponse) -> float | None:
         if self.energy == "none":
             return None
         if self.energy == "work" and self.reference is not None:
             return -straight_line_work(self.forces, self.reference, atoms, self.work_tolerance)
-        if dipole is None:
-            dipole = self.source.dipole(atoms)
-        energy = -float(self.field @ (dipole - self._reference_dipole))
+        if response.energy is None:
+            raise ValueError(
+                f"`charges` must give an energy with a dipole, got none from "
+                f"{type(self.source).__name__}"
+            )
+        energy = response.energy + float(self.field @ self._reference_dipole)
         if self.net_force == "remove":
-            energy += float(net @ self._centre_displacement(atoms))
+            energy += float(response.forces.sum(axis=0) @ self._centre_displacement(atoms))
         return energy
 
-    def _raw_forces(self, atoms: Atoms) -> Array:
-        """Give the forces before the net-force rule, without rows of Z that E does not touch."""
+    def _response(self, atoms: Atoms) -> FieldResponse:
+        """What the source says before the net-force rule, without components that are left out."""
         if self.components is None:
-            forces = np.array(self.source.field_forces(atoms, self.field), dtype=float)
+            response = self.source.response(atoms, self.field)
+            response = response._replace(forces=np.array(response.forces, dtype=float))
         else:
             forces = np.zeros((len(atoms), 3))
             for axis in np.flatnonzero(self.field):
                 along = np.where(np.arange(3) == axis, self.field, 0.0)
-                forces[:, axis] = self.source.field_forces(atoms, along)[:, axis]
-        self._check_forces(forces, atoms)
-        return forces
+                forces[:, axis] = self.source.response(atoms, along).forces[:, axis]
+            response = FieldResponse(forces)
+        self._check_forces(response.forces, atoms)
+        return response
 
     def _check_forces(self, forces: Array, atoms: Atoms) -> None:
         if forces.shape != (len(atoms), 3) or not np.isfinite(forces).all():

@@ -1,51 +1,38 @@
-"""ASE calculator of neural-network potentials."""
+"""ASE calculator of models with an energy."""
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Sequence
-from copy import deepcopy
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 import torch
 from ase import Atoms
 from ase.calculators.calculator import Calculator, PropertyNotImplementedError, all_changes
 from ase.stress import full_3x3_to_voigt_6_stress
-from numpy.typing import NDArray
-from torch import Tensor
 
-from ase_bec.derivatives import differentiate, on_atoms, pair_vectors, strain_derivative
-from ase_bec.descriptors.neighbourhoods import Neighbourhoods
-from ase_bec.models import NeuralNetworkPotential, load
-from ase_bec.models.species import species_of
-from ase_bec.neighbours import NeighbourList
-from ase_bec.system import System
+from ase_bec.calculators.state import state_changes
+from ase_bec.evaluation.evaluator import Evaluator, Job, Values
+from ase_bec.models import Model, load
 
 __all__ = ["NNPCalculator"]
 
-Potential = NeuralNetworkPotential | str | Path
-
-
-class _Result(NamedTuple):
-    energies: Tensor  # (N,) eV
-    forces: Tensor  # (N, 3) eV/Å
-    virial: Tensor  # (3, 3) eV, derivative by strain
-    outside: Tensor  # (N,) bool
+Potential = Model | str | Path
 
 
 class NNPCalculator(Calculator):
-    r"""Energy, forces and stress of a neural-network potential, or of a committee of them.
+    r"""Energy, forces and stress of a potential, or of a committee of them.
 
     .. math:: F_a = -\partial U/\partial r_a , \qquad
               \sigma = \frac1\Omega\,\partial U/\partial\varepsilon
 
     Parameters
     ----------
-    model : NeuralNetworkPotential, str, Path, or a list of them
-        The model, its file, a bundled name or released weights. Several make a committee: the
-        results are the mean over its members, their spread stands in ``extras``.
+    model : Model, str, Path, or a list of them
+        The model, its file, a bundled name or released weights; all of its terms that do not
+        vanish without field count. Several make a committee: the results are the mean over its
+        members, their spread stands in ``extras``.
     device : str or torch.device, optional
         Where to compute; the CPU if not given.
     dtype : torch.dtype or str, optional
@@ -71,6 +58,15 @@ class NNPCalculator(Calculator):
     References
     ----------
     J. Behler and M. Parrinello, Phys. Rev. Lett. 98, 146401 (2007).
+
+    Examples
+    --------
+    >>> from ase_bec import NNPCalculator
+    >>> from ase_bec.workflows import li3po4
+    >>> atoms = li3po4()
+    >>> atoms.calc = NNPCalculator("li3po4-nnp")
+    >>> round(atoms.get_potential_energy() / len(atoms), 2)
+    -6.29
     """
 
     implemented_properties = ["energy", "free_energy", "energies", "forces", "stress"]  # noqa: RUF012
@@ -84,27 +80,36 @@ class NNPCalculator(Calculator):
         skin: float = 0.5,
     ) -> None:
         super().__init__()  # type: ignore[no-untyped-call]
-        self.device = _device(device)
-        self.dtype = _dtype(dtype)
         members = list(model) if isinstance(model, list | tuple) else [model]
         if not members:
             raise ValueError("`model` must be a model or a list of models, got an empty list")
-        self.models = [self._prepared(member) for member in members]
-        self._neighbours = NeighbourList(
-            max(m.cutoff for m in self.models), skin, self.dtype, self.device
+        self.models = [_loaded(member) for member in members]
+        self._evaluator = Evaluator(
+            [m.without_field() for m in self.models],
+            "energies and forces",
+            device,
+            torch.float64 if dtype is None else dtype,
+            skin,
         )
         self.extras: dict[str, Any] = {}
-        self._warned = False
 
-    def _prepared(self, model: Potential) -> NeuralNetworkPotential:
-        found = load(model) if isinstance(model, str | Path) else model
-        if not isinstance(found, NeuralNetworkPotential):
-            raise TypeError(
-                "`model` must be a NeuralNetworkPotential, its file or name, or a list of them, "
-                f"got {type(found).__name__}"
-            )
-        # A copy of its own: moving or training the caller's model must not change results.
-        return deepcopy(found).to(self.device, self.dtype).eval().requires_grad_(False)
+    @property
+    def device(self) -> torch.device:
+        """Where it computes."""
+        return self._evaluator.device
+
+    @property
+    def dtype(self) -> torch.dtype | None:
+        """Floating dtype of the model's arithmetic."""
+        return self._evaluator.dtype
+
+    def jobs(self, atoms: Atoms) -> list[Job]:
+        """What an evaluator will be asked for a structure."""
+        return [Job(self._evaluator, atoms, np.zeros(3))]
+
+    def check_state(self, atoms: Atoms, tol: float = 1e-15) -> list[str]:
+        """List what differs from the last calculation, to the last bit."""
+        return state_changes(self.atoms, atoms, self.ignored_changes)
 
     def todict(self, skip_default: bool = True) -> dict[str, Any]:
         """Plain description, written into trajectories and databases."""
@@ -121,90 +126,54 @@ class NNPCalculator(Calculator):
         system_changes: Sequence[str] = all_changes,
     ) -> None:
         """Compute everything for a structure."""
-        super().calculate(atoms, properties, system_changes)  # type: ignore[no-untyped-call]
-        structure: Atoms | None = self.atoms
+        structure: Atoms | None = self.atoms if atoms is None else atoms.copy()
         if structure is None:
             raise ValueError("`atoms` must be given, got none")
-        self.results, self.extras = {}, {}
+        self.atoms, self.results, self.extras = structure, {}, {}
         if "stress" in properties and not structure.pbc.all():
             raise PropertyNotImplementedError(
                 "`stress` needs a cell that is periodic in all directions, got pbc "
                 f"{structure.pbc.tolist()}"
             )
-        system = self._neighbours.update(structure)
-        vectors = pair_vectors(system)
-        found = [self._evaluate(model, system, vectors) for model in self.models]
-        energies = torch.stack([r.energies for r in found]).double()
-        forces = torch.stack([r.forces for r in found]).double()
-        virial = torch.stack([r.virial for r in found]).double().mean(dim=0)
-        outside = int(torch.stack([r.outside for r in found]).any(dim=0).sum())
-        self._warn(outside, len(structure))
-        total = energies.sum(dim=1)
-        self.extras = {"outside": outside, "neighbour_builds": self._neighbours.builds}
-        if len(found) > 1:
-            self.extras["energy_spread"] = float(total.std(dim=0))
-            self.extras["energies_spread"] = _numpy(energies.std(dim=0))
-            self.extras["forces_spread"] = _numpy(forces.std(dim=0))
-        results: dict[str, Any] = {
-            "energy": float(total.mean()),
-            "free_energy": float(total.mean()),
-            "energies": _numpy(energies.mean(dim=0)),
-            "forces": _numpy(forces.mean(dim=0)),
+        self._take(structure, self._evaluator.values(structure))
+
+    def _take(self, structure: Atoms, found: Sequence[Values]) -> None:
+        """Results and extras from the answers of the members."""
+        outside = np.max([values.outside for values in found], axis=0) > 1
+        self.extras = {
+            "outside": int(outside.sum()),
+            "neighbour_builds": self._evaluator.neighbour_builds,
         }
-        if structure.pbc.all():
-            stress = _numpy(virial) / structure.get_volume()
-            results["stress"] = full_3x3_to_voigt_6_stress(stress)
-        self.results = results
+        if len(found) > 1:
+            self.extras["energy_spread"] = float(np.std([v.energy for v in found], ddof=1))
+            self.extras["energies_spread"] = np.std([v.energies for v in found], axis=0, ddof=1)
+            self.extras["forces_spread"] = np.std([v.forces for v in found], axis=0, ddof=1)
+        self.results = mean_results(structure, found)
 
-    def _evaluate(self, model: NeuralNetworkPotential, system: System, vectors: Tensor) -> _Result:
-        species = species_of(system.numbers, model.elements)
-        outside = []
 
-        def terms(nb: Neighbourhoods) -> Tensor:
-            features = model.descriptor(nb)
-            outside.append(model.scaling.outside(features.detach(), nb.species))
-            energies: Tensor = model.from_features(features, nb.species) + model.repulsion(nb)
-            return energies
+def mean_results(structure: Atoms, found: Sequence[Values]) -> dict[str, Any]:
+    """ASE's properties of a structure, mean over the answers of several models."""
+    if len(found) == 1:  # what is kept is shared: calculators give copies, and so must this
+        mean = found[0]
+    else:
+        mean = Values(*(np.mean(parts, axis=0) for parts in zip(*found, strict=True)))
+    energy = mean.energy
+    results: dict[str, Any] = {
+        "energy": energy,
+        "free_energy": energy,
+        "energies": mean.energies.copy(),
+        "forces": mean.forces.copy(),
+    }
+    if structure.pbc.all():
+        results["stress"] = full_3x3_to_voigt_6_stress(mean.virial / structure.get_volume())
+    return results
 
-        found = differentiate(terms, system, species, vectors)
-        return _Result(
-            found.values,
-            -on_atoms(system, found.pair_derivatives),
-            strain_derivative(vectors, found.pair_derivatives),
-            torch.cat(outside),
+
+def _loaded(model: Potential) -> Model:
+    found = load(model) if isinstance(model, str | Path) else model
+    if not isinstance(found, Model) or not found.has_energy:
+        raise TypeError(
+            "`model` must be a NeuralNetworkPotential or another model with an energy, its file "
+            f"or name, or a list of them, got {type(found).__name__}"
         )
-
-    def _warn(self, outside: int, n_atoms: int) -> None:
-        if outside and not self._warned:
-            self._warned = True
-            warnings.warn(
-                f"{outside} of {n_atoms} atoms have an environment outside the range that "
-                "the model was made for: energies and forces may be wrong there (said once; "
-                "`calc.extras['outside']` counts)",
-                stacklevel=2,
-            )
-
-
-def _numpy(values: Tensor) -> NDArray[np.float64]:
-    return np.asarray(values.detach().cpu().numpy(), dtype=np.float64)
-
-
-def _dtype(dtype: torch.dtype | str | None) -> torch.dtype:
-    known = {"float64": torch.float64, "float32": torch.float32}
-    found = torch.float64 if dtype is None else known.get(str(dtype).removeprefix("torch."))
-    if found is None:
-        raise ValueError(f"`dtype` must be float64 or float32, got {dtype!r}")
-    return found
-
-
-def _device(device: str | torch.device | None) -> torch.device:
-    try:
-        found = torch.device("cpu" if device is None else device)
-        torch.zeros(1, device=found).cpu()
-    except (RuntimeError, AssertionError, NotImplementedError) as error:
-        reason = str(error).splitlines()[0]
-        raise ValueError(
-            f"`device` must be a device of this machine such as 'cpu' or 'cuda', got {device!r} "
-            f"({reason})"
-        ) from error
     return found

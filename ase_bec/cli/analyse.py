@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import argparse
+import warnings
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ase_bec.cli import inputs
 from ase_bec.cli.errors import InputError, claimed, input_checked
+from ase_bec.cli.field_units import FieldVector
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -70,9 +72,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     physics.add_argument(
         "--field",
         nargs=3,
-        type=float,
+        action=FieldVector,
         metavar=("X", "Y", "Z"),
-        help="V/Å, where it is not recorded",
+        help="V/Å, or each component with a unit such as 10MV/cm, where it is not recorded",
     )
     statistics = parser.add_argument_group("statistics")
     statistics.add_argument(
@@ -113,6 +115,7 @@ class _Results:
     ions: dict[str, _Ions]
     conductivities: dict[str, Value]
     notes: list[str]
+    net_charge: float | None = None  # e
 
 
 def run(options: argparse.Namespace) -> int:
@@ -151,9 +154,10 @@ def _analyse(options: argparse.Namespace) -> _Results:
         field=options.field,
     )
     charges = None if formal is None else whole.charges(formal)
+    net_charge = None if charges is None else float(charges.sum())
+    _warn_of_charge(net_charge)
     for element in options.mobile or ():
         whole.indices(element)
-    net_charge = None if charges is None else float(charges.sum())
     window = tuple(options.fit or (part * whole.duration for part in _WINDOW))
     trajectory, notes = seen(options, whole, net_charge, window[1])
     field = trajectory.constant_field()
@@ -171,7 +175,7 @@ def _analyse(options: argparse.Namespace) -> _Results:
     found = {}
     if temperature is not None and trajectory.pbc.all():
         found = _conductivities(options, trajectory, source, ions, temperature, window)
-    return _Results(trajectory, temperature, field, window, ions, found, notes)
+    return _Results(trajectory, temperature, field, window, ions, found, notes, net_charge)
 
 
 def _charges(given: dict[str, float] | Path | None) -> tuple[Any, dict[str, float] | None]:
@@ -184,6 +188,17 @@ def _charges(given: dict[str, float] | Path | None) -> tuple[Any, dict[str, floa
     if not hasattr(model, "dipole"):
         raise InputError(f"--charges: `{given}` has no dipole, it is a {type(model).__name__}")
     return model, getattr(model, "formal_charges", None)
+
+
+def _warn_of_charge(net_charge: float | None) -> None:
+    """Warn of a net charge that is hardly meant."""
+    from ase_bec.data.net_charge import charge_text, unlikely_charge
+
+    reason = None if net_charge is None else unlikely_charge(net_charge)
+    if net_charge is not None and reason is not None:
+        warnings.warn(
+            f"--charges add up to {charge_text(net_charge)}, {reason}: check them", stacklevel=2
+        )
 
 
 def _temperature(options: argparse.Namespace, trajectory: Trajectory) -> float | None:
@@ -240,10 +255,15 @@ def report(results: _Results, blocks: int) -> None:
     """Print what was found, with uncertainties."""
     from ase_bec.analysis.transport import haven_ratio
     from ase_bec.cli.analyse_notes import outside
+    from ase_bec.data.net_charge import charge_text
 
     trajectory, first, last = results.trajectory, *(time / 1e3 for time in results.window)
     warmth = "" if results.temperature is None else f", {results.temperature:.0f} K"
-    place = "E = ({:g}, {:g}, {:g}) V/Å".format(*results.field)
+    place = "field unknown (D as without drift; give --field, 0 0 0 for none)"
+    if trajectory.field is not None:
+        place = "E = ({:g}, {:g}, {:g}) V/Å".format(*results.field)
+    if results.net_charge is not None:
+        place += f", net charge {charge_text(results.net_charge)}"
     print(
         f"{trajectory.duration / 1e3:g} ps in {len(trajectory)} frames{warmth}, {place}; "
         f"D from {first:g} to {last:g} ps; errors from {blocks} blocks"

@@ -11,7 +11,8 @@ NAME = "evaluate"
 HELP = "compare a model with first-principles data"
 DETAILS = """\
 Prints RMSE and MAE of all components, by element, and on and off the diagonal of Born charges.
-Beside them stands the spread: the RMSE of predicting the mean of each element's labels.
+Beside them stands the spread: the RMSE of predicting the mean of each element's labels. Frames that
+the model was trained on are counted.
 
 example:
   ase-bec evaluate bec.pt frames.xyz --plot parity.png
@@ -38,12 +39,16 @@ def _evaluated(options: argparse.Namespace) -> int:
     from ase_bec.data import read_dataset
     from ase_bec.models import load
     from ase_bec.training.evaluation import error_table, errors_of, evaluate
+    from ase_bec.training.known_frames import known_frames_text
     from ase_bec.training.parity import plot_parity
 
     with input_checked():
         model = load(options.model)
         data = read_dataset(options.data)
+        known = known_frames_text(model, data, options.data)
         comparisons = evaluate(model, data, progress=True)
+        if known is not None:
+            print(known)
         for comparison in comparisons:
             print(f"{comparison.name} in {comparison.unit}, {len(data)} frames")
             print(error_table(errors_of(comparison)))

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from ase_bec.atomic_files import atomic_path
 from ase_bec.cli import inputs
 from ase_bec.cli.errors import InputError, claimed, input_checked
+from ase_bec.cli.field_units import FieldVector
 
 if TYPE_CHECKING:
     from ase_bec.workflows.barriers.distinct_hops import Hop
@@ -36,7 +37,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--repeat", nargs=3, type=int, metavar="N", default=(1, 1, 1), help="cells along each axis"
     )
     parser.add_argument(
-        "--field", nargs=3, type=float, metavar=("X", "Y", "Z"), help="direction of the field"
+        "--field",
+        nargs=3,
+        action=FieldVector,
+        metavar=("X", "Y", "Z"),
+        help="direction of the field",
     )
     parser.add_argument(
         "--site",
@@ -80,11 +85,20 @@ def _write(files: list[tuple[Path, Path]], hops: list[Hop]) -> None:
 
 def _found(options: argparse.Namespace) -> list[Hop]:
     from ase_bec.workflows.barriers.distinct_hops import interstitial_hops, vacancy_hops
+    from ase_bec.workflows.barriers.supercells import needed_repeats, shortest_lattice_vector
 
     if min(options.repeat) < 1:
         raise InputError(f"--repeat must be positive, got {min(options.repeat)}")
     cell = inputs.read_structure(options.structure, options.format, None)
     crystal = cell.repeat(options.repeat)
+    size = options.cutoff, options.tolerance
+    if crystal.cell.rank == 3 and needed_repeats(crystal, *size) != (1, 1, 1):
+        enough = "--repeat {} {} {} is enough".format(*needed_repeats(cell, *size))
+        half = shortest_lattice_vector(crystal.cell.array) / 2
+        raise InputError(
+            f"--cutoff must be less than half the shortest lattice vector, {half:.2f} Å, got "
+            f"{options.cutoff:g}: {enough}"
+        )
     more = options.cutoff, options.field, options.tolerance
     if options.site is None:
         return vacancy_hops(crystal, options.species, *more)

@@ -86,6 +86,8 @@ def read_frame(path: Path, file_format: str | None, types: list[str] | None) -> 
     import numpy as np
     from ase import Atoms
 
+    from ase_bec.data.field_labels import remove_field_labels
+
     path, frame = _frame(path)
     if not path.is_file():
         raise InputError(f"there is no file `{path}`")
@@ -98,7 +100,7 @@ def read_frame(path: Path, file_format: str | None, types: list[str] | None) -> 
     if lammps and types is not None:
         read = partial(_read_lammps_data, path, types)
     try:
-        atoms, note = read()
+        atoms, which = read()
     except Exception as error:  # readers fail in all ways on a file of another kind
         reason = " ".join(str(error).split()) or type(error).__name__
         raise InputError(f"cannot read a structure from `{path}`: {reason}") from error
@@ -106,7 +108,8 @@ def read_frame(path: Path, file_format: str | None, types: list[str] | None) -> 
         raise InputError(f"`{path}` holds no atoms")
     if not np.isfinite(atoms.positions).all():
         raise InputError(f"`{path}` holds positions that are not finite")
-    return atoms, note
+    remove_field_labels(atoms)  # of another calculation
+    return atoms, which
 
 
 def _frame(path: Path) -> tuple[Path, int | None]:
@@ -130,12 +133,12 @@ def _chosen(path: Path, frame: int | None, file_format: str | None) -> tuple[Any
             frames = ase.io.read(path, index=":", format=file_format)
         count, index = len(frames), -1 if frame is None else frame
         if not -count <= index < count:
-            raise ValueError(f"frame {index} must be one of the {count} there are")
+            raise ValueError(f"structure {index} must be one of the {count} there are")
         atoms = frames[index]
     if count == 1:
         return atoms, ""
-    advice = f"the last; `{path}@0` is the first" if frame is None else "as asked for"
-    return atoms, f"`{path}` holds {count} frames: frame {index % count} is taken, {advice}."
+    which = "the last" if frame is None else f"number {index % count}"
+    return atoms, f"of the {count} structures in {path} {which}"
 
 
 def _is_lammps_data(path: Path) -> bool:

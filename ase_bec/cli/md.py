@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from ase_bec.cli import dynamics, field, inputs
 from ase_bec.cli.errors import InputError, claimed, input_checked, require_new
@@ -39,7 +39,11 @@ examples:
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the arguments of this command."""
-    parser.add_argument("start", type=Path, help="structure to start from, in any ASE format")
+    parser.add_argument(
+        "start",
+        type=Path,
+        help="structure to start from, in any ASE format; FILE@K for number K, from 0, of several",
+    )
     run_ = parser.add_argument_group("dynamics")
     run_.add_argument(
         "--time", type=inputs.time, metavar="TIME", required=True, help="whole time, such as 10ps"
@@ -85,14 +89,18 @@ def _add_shape(parser: argparse.ArgumentParser) -> None:
 def run(options: argparse.Namespace) -> int:
     """Run or resume the dynamics."""
     with input_checked():
-        settings, atoms, note = _prepare(options)
+        settings, atoms, header = _prepare(options)
     picture = options.output.with_suffix(".png")
     with claimed([picture], options.overwrite or options.resume):
-        return _run(options, settings, atoms, note, picture)
+        return _run(options, settings, atoms, header, picture)
 
 
 def _run(
-    options: argparse.Namespace, settings: MDSettings, atoms: Atoms, note: str, picture: Path
+    options: argparse.Namespace,
+    settings: MDSettings,
+    atoms: Atoms,
+    header: list[str],
+    picture: Path,
 ) -> int:
     from ase_bec.workflows.dynamics.limits import UnphysicalStructure
     from ase_bec.workflows.dynamics.md import run_md
@@ -100,10 +108,7 @@ def _run(
     resume = options.resume and options.output.exists()
     if options.resume and not resume:
         require_new([options.output.with_suffix(".csv")], False)
-        note += "\nThere is nothing to go on with yet: the run starts from the beginning."
-
-    def begin() -> None:
-        print("\n".join(filter(None, (*note.splitlines(), _header(options, atoms, settings)))))
+        header += ["There is nothing to go on with yet: the run starts from the beginning."]
 
     with input_checked():
         try:
@@ -115,7 +120,7 @@ def _run(
                 resume=resume,
                 overwrite=options.overwrite,
                 progress=True,
-                begin=begin,
+                begin=lambda: print("\n".join(header)),
             )
         except UnphysicalStructure as error:
             print(f"{options.prog}: stopped: {error}", file=sys.stderr)
@@ -128,7 +133,7 @@ def _run(
     return 0 if done.completed else 130
 
 
-def _prepare(options: argparse.Namespace) -> tuple[MDSettings, Atoms, str]:
+def _prepare(options: argparse.Namespace) -> tuple[MDSettings, Atoms, list[str]]:
     """Check all input, before anything is computed or written."""
     from ase_bec.workflows.dynamics.settings import MDSettings
 
@@ -153,25 +158,29 @@ def _prepare(options: argparse.Namespace) -> tuple[MDSettings, Atoms, str]:
     function = _shaped(options)
     if function is not None:
         atoms.calc.field = function
-    return settings, atoms, "\n".join(filter(None, (which, makers.note)))
+    header = _header(options, atoms, which, settings, makers, function)
+    return settings, atoms, [makers.note, *header] if makers.note else header
 
 
-def _header(options: argparse.Namespace, atoms: Atoms, settings: MDSettings) -> str:
-    """Say what is run: atoms, field, charge, thermostat and time step."""
-    parts = [f"{atoms.get_chemical_formula()}, {len(atoms)} atoms"]
-    calc: Any = atoms.calc
-    if hasattr(calc, "field"):
-        vector = "({:g}, {:g}, {:g}) V/Å".format(*options.field)
-        parts.append(f"E of amplitude {vector}" if calc.time_dependent else f"E = {vector}")
-        atoms.get_forces()
-        parts.append(f"net charge {round(calc.extras['net_charge'], 2) + 0.0:+.2f} e")
-    else:
-        parts.append("no field")
-    bath = "no thermostat"
-    if settings.thermostat != "none":
-        bath = f"{settings.thermostat} at {settings.temperature:g} K"
-        bath += f" with relaxation time {settings.relaxation_time:g} fs"
-    return "; ".join([*parts, bath, f"time step {settings.timestep:g} fs"])
+def _header(
+    options: argparse.Namespace,
+    atoms: Atoms,
+    which: str,
+    settings: MDSettings,
+    makers: field.Calculators,
+    function: FieldFunction | None,
+) -> list[str]:
+    """What is going to be computed."""
+    from ase_bec.cli.header import dynamics_line, field_line, field_text, structure_line
+
+    text = field_text(options.field)
+    if function is not None:
+        text += f", the amplitude of {function}"
+    return [
+        structure_line(atoms, [which]),
+        field_line(options.charges, makers.net_charge, text),
+        dynamics_line(settings, options.time),
+    ]
 
 
 def _shaped(options: argparse.Namespace) -> FieldFunction | None:

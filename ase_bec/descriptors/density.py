@@ -8,7 +8,6 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from ase_bec.descriptors.compiled import CompiledDescriptor, can_compile, compiled_features
 from ase_bec.descriptors.local import LocalDescriptor
 from ase_bec.descriptors.moments import Shell, make_shell, moments
 from ase_bec.descriptors.neighbourhoods import Neighbourhoods
@@ -75,8 +74,6 @@ class NeighbourDensity(LocalDescriptor):
 
     def forward(self, nb: Neighbourhoods) -> Tensor:
         """Expansion A (n, n_elements, radial, (degree + 1)²) of n centres."""
-        if can_compile(nb.vectors, self.training):
-            return compiled_features(nb, self._kernels)
         shell = make_shell(nb, self.n_elements, self.cutoff)
         return moments(shell, self.radial_functions(shell), self.degree)
 
@@ -85,14 +82,3 @@ class NeighbourDensity(LocalDescriptor):
         table = torch.as_tensor(self.gaussians).to(shell.distance)
         gauss = torch.exp(-table[:, 0] * (shell.distance[..., None] - table[:, 1]) ** 2)
         return gauss * shell.cutoff[..., None]
-
-    @cached_property
-    def _kernels(self) -> CompiledDescriptor:
-        from ase_bec.descriptors.kernels.density import (
-            density_backward,
-            density_forward,
-            density_tables,
-        )
-
-        tables = density_tables(self.cutoff, self.gaussians, self.degree)
-        return CompiledDescriptor(density_forward, density_backward, tables, self.shape, None)

@@ -42,7 +42,7 @@ class LocalDescriptor(nn.Module):
 
     def __getstate__(self) -> dict[str, Any]:
         """Without the kernels: a copy in another process takes those that are compiled there."""
-        return {key: value for key, value in self.__dict__.items() if key != "_kernels"}
+        return {key: value for key, value in self.__dict__.items() if key != "kernels"}
 
     def triplets(self, nb: Neighbourhoods, rows: Rows, kind: str, compiled: bool) -> Tensor:
         """Explicit sums over pairs of neighbours, (n, n_pairs, F)."""
@@ -58,7 +58,7 @@ class LocalDescriptor(nn.Module):
 
 @lru_cache(maxsize=64)
 def _triplet_kernels(n_elements: int, cutoff: float, rows: Rows, kind: str) -> CompiledDescriptor:
-    from ase_bec.descriptors.kernels.triplets import (
+    from ase_bec.kernels.triplets import (
         triplet_backward,
         triplet_forward,
         triplet_tables,

@@ -7,6 +7,8 @@ from torch import Tensor, nn
 
 __all__ = ["MinMaxScaling"]
 
+TOLERANCE = 0.1  # of a feature's width; nearer ones do no harm (docs/reliability.md)
+
 
 class MinMaxScaling(nn.Module):
     r"""Scale features to [-1, 1] by their range in the training data, per element of the centre.
@@ -46,21 +48,29 @@ class MinMaxScaling(nn.Module):
         self.register_buffer("low", low.clone())
         self.register_buffer("high", high.clone())
 
-    def forward(self, features: Tensor, species: Tensor) -> Tensor:
-        """Scaled features (n, n_features) of centres of given elements."""
+    def linear(self) -> tuple[Tensor, Tensor]:
+        """Factor and offset (n_elements, n_features) of x = factor·G − offset."""
         width = self.high - self.low
         factor = torch.where(width > 0, 2 / torch.where(width > 0, width, 1), 0.0)
-        offset = torch.where(width > 0, self.low * factor + 1, 0.0)
+        return factor, torch.where(width > 0, self.low * factor + 1, 0.0)
+
+    def forward(self, features: Tensor, species: Tensor) -> Tensor:
+        """Scaled features (n, n_features) of centres of given elements."""
+        factor, offset = self.linear()
         return features * factor[species] - offset[species]
 
-    def outside(self, features: Tensor, species: Tensor, tolerance: float = 0.01) -> Tensor:
-        """Centres (n,) bool with a feature out of range by more than a part of its width.
+    def range(self) -> tuple[Tensor, Tensor, Tensor]:
+        """Smallest and largest value of each feature, and how far beyond counts as outside.
 
-        A feature that never varied has no width; it may differ by rounding.
+        That is a tenth of the width. A feature that never varied has none, but rounding.
         """
-        width = self.high - self.low
-        rounding = torch.finfo(features.dtype).eps ** 0.5 * (1 + self.high.abs())
-        margin = torch.where(width > 0, tolerance * width, rounding)
-        below = features < (self.low - margin)[species]
-        above = features > (self.high + margin)[species]
-        return (below | above).any(dim=1)
+        low, high = self.low.double(), self.high.double()
+        width = high - low
+        rounding = torch.finfo(self.low.dtype).eps ** 0.5 * (1 + high.abs())
+        return low, high, torch.where(width > 0, TOLERANCE * width, rounding)
+
+    def outside(self, features: Tensor, species: Tensor) -> Tensor:
+        """How far the furthest feature of each centre, (n,), lies outside; 0 within its range."""
+        low, high, margin = (x[species] for x in self.range())
+        beyond = torch.maximum(low - features, features - high) / margin
+        return beyond.amax(dim=1).clamp_min(0)

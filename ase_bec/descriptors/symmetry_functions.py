@@ -109,13 +109,14 @@ class SymmetryFunctions(LocalDescriptor):
         return g2, angular_features(shell, self.plan)
 
     def _from_moments_compiled(self, nb: Neighbourhoods) -> tuple[Tensor, Tensor]:
-        found = compiled_features(nb, self._kernels)
+        found = compiled_features(nb, self.kernels)
         n_radial = len(self.g2) * self.n_elements
         return found[:, :n_radial], torch.unflatten(found[:, n_radial:], 1, (self.n_pairs, -1))
 
     @cached_property
-    def _kernels(self) -> CompiledDescriptor:
-        from ase_bec.descriptors.kernels.symmetry_functions import (
+    def kernels(self) -> CompiledDescriptor:
+        """Compiled G2 and G5 with whole-number ζ."""
+        from ase_bec.kernels.symmetry_functions import (
             symmetry_backward,
             symmetry_forward,
             symmetry_tables,

@@ -95,7 +95,7 @@ class VectorFunctions(LocalDescriptor):
     def weighted_derivative(self, nb: Neighbourhoods, weights: Tensor) -> Tensor:
         """∂/∂vectors (e, 3) of Σ_i weights_i · features_i, the weights (n, n_features) fixed."""
         if not self.explicit and can_compile(nb.vectors, self.training):
-            return compiled_derivative(nb, self._kernels, weights)
+            return compiled_derivative(nb, self.kernels, weights)
         leaf = nb.vectors.detach().requires_grad_()
         total = (self(nb._replace(vectors=leaf)) * weights).sum()
         return torch.autograd.grad(total, leaf)[0]
@@ -110,13 +110,14 @@ class VectorFunctions(LocalDescriptor):
         return v1, v2
 
     def _from_moments_compiled(self, nb: Neighbourhoods) -> tuple[Tensor, Tensor]:
-        found = compiled_features(nb, self._kernels)
+        found = compiled_features(nb, self.kernels)
         n_radial = len(self.v1) * self.n_elements
         return found[:, :n_radial], torch.unflatten(found[:, n_radial:], 1, (self.n_pairs, -1))
 
     @cached_property
-    def _kernels(self) -> CompiledDescriptor:
-        from ase_bec.descriptors.kernels.vector_functions import (
+    def kernels(self) -> CompiledDescriptor:
+        """Compiled V1 and V2 with whole-number ζ and θ_s = 0."""
+        from ase_bec.kernels.vector_functions import (
             vector_backward,
             vector_forward,
             vector_tables,

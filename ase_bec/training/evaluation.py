@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from ase_bec.calculators.nnp import NNPCalculator
 from ase_bec.data import Frame
 from ase_bec.data.branches import smallest_dipole
-from ase_bec.models import NeuralNetworkPotential
+from ase_bec.evaluation.evaluator import Evaluator
+from ase_bec.models import Model
 from ase_bec.progress import progress_bar
 
 __all__ = ["Comparison", "error_table", "errors_of", "evaluate"]
@@ -46,7 +46,7 @@ def evaluate(model: Any, frames: Iterable[Frame], progress: bool = False) -> lis
 
     Parameters
     ----------
-    model : NeuralNetworkPotential, PolarizationModel or another source of Born charges
+    model : Model or another source of Born charges
         What :func:`ase_bec.load` gives.
     frames : iterable of Frame
         Those without the labels that the model predicts are left out.
@@ -64,69 +64,85 @@ def evaluate(model: Any, frames: Iterable[Frame], progress: bool = False) -> lis
     ValueError
         If no frame has a label that the model predicts, or the model doesn't know an element.
     """
-    potential = isinstance(model, NeuralNetworkPotential)
+    potential = isinstance(model, Model) and model.has_energy
+    dipole = model.has_dipole
     wanted = {"energy", "forces", "stress"} if potential else {"born_effective_charges"}
-    if getattr(model, "has_dipole", False):
-        wanted.add("polarization")
+    if dipole:
+        wanted |= {"born_effective_charges", "polarization"}
     chosen = [f for f in frames if wanted & set(f.labels)]
     if not chosen:
         raise ValueError(f"the data must have {' or '.join(sorted(wanted))}, got none of them")
-    with progress_bar("evaluate", "frame", progress, len(chosen)) as frames:
+    found: list[Comparison] = []
+    with progress_bar("evaluate", "frame", progress, len(chosen) * (potential + dipole)) as bar:
         if potential:
-            return _energies(model, _counted(chosen, frames))
-        return _polarization(model, _counted(chosen, frames), "polarization" in wanted)
-
-
-def _counted(frames: Sequence[Frame], shown: Any) -> Iterator[Frame]:
-    for frame in frames:
-        yield frame
-        shown.update()
-
-
-def _polarization(model: Any, frames: Iterable[Frame], has_dipole: bool) -> list[Comparison]:
-    """Born charges; and dipoles of neutral crystals, on the branch nearest to the label."""
-    charges: list[tuple[Any, Any]] = []
-    dipoles: list[tuple[Any, Any]] = []
-    symbols: list[str] = []
-    for frame in frames:
-        model.check(frame.atoms, np.zeros(3))
-        if frame.born_effective_charges is not None:
-            charges.append((model.born_charges(frame.atoms), frame.born_effective_charges))
-            symbols += frame.atoms.get_chemical_symbols()
-        label = frame.dipole
-        if has_dipole and label is not None and not frame.net_charge and frame.atoms.pbc.all():
-            away = smallest_dipole(model.dipole(frame.atoms) - label, frame.atoms.cell.array)
-            dipoles.append((label[None] + away, label[None]))
-    found = []
-    for name, unit, pairs, of in (("Z", "e", charges, symbols), ("D", "e·Å", dipoles, [])):
-        if pairs:
-            values, labels = (np.concatenate(x) for x in zip(*pairs, strict=True))
-            found.append(Comparison(name, unit, values, labels, np.array(of, dtype=str)))
+            found += _energies(Evaluator(model.without_field(), "energies and forces"), chosen, bar)
+        if dipole:
+            found += _charges(Evaluator(model.in_field(), "Born charges"), chosen, bar)
+            found += _dipoles(Evaluator(model.in_field(), "Born charges"), chosen)
+        if not potential and not dipole:
+            found += _charges(model, chosen, bar)
     return found
 
 
-def _energies(model: NeuralNetworkPotential, frames: Iterable[Frame]) -> list[Comparison]:
-    pairs: dict[str, list[tuple[Any, Any]]] = {"energy": [], "forces": [], "stress": []}
-    symbols: list[str] = []
-    for frame in frames:
-        atoms = frame.atoms.copy()
-        atoms.calc = NNPCalculator(model)
-        if frame.energy is not None:
-            n = len(atoms)
-            pairs["energy"].append(([atoms.get_potential_energy() / n], [frame.energy / n]))
+def _comparison(
+    name: str, unit: str, pairs: Sequence[tuple[Array, Array]], frames: Sequence[Frame] = ()
+) -> list[Comparison]:
+    """Values and labels of frames, whose atoms they are of; none where there are none."""
+    if not pairs:
+        return []
+    values, labels = (np.concatenate(x) for x in zip(*pairs, strict=True))
+    symbols = [s for frame in frames for s in frame.atoms.get_chemical_symbols()]
+    return [Comparison(name, unit, values, labels, np.array(symbols, dtype=str))]
+
+
+def _charges(source: Any, frames: Sequence[Frame], bar: Any) -> list[Comparison]:
+    """Born charges of a source, many frames at once where it can."""
+    labelled = [f for f in frames if f.born_effective_charges is not None]
+    atoms = [frame.atoms for frame in labelled]
+    batch = getattr(source, "batch_born_charges", None)
+    found = batch(atoms) if batch else (source.born_charges(a) for a in atoms)
+    pairs = []
+    for values, frame in zip(found, labelled, strict=True):
+        pairs.append((values, np.asarray(frame.born_effective_charges)))
+        bar.update()
+    return _comparison("Z", "e", pairs, labelled)
+
+
+def _dipoles(evaluator: Evaluator, frames: Sequence[Frame]) -> list[Comparison]:
+    """Dipoles of neutral crystals, on the branch nearest to the label."""
+    labelled = [
+        (frame, frame.dipole)
+        for frame in frames
+        if frame.dipole is not None and not frame.net_charge and frame.atoms.pbc.all()
+    ]
+    pairs = []
+    found = evaluator.batch([frame.atoms for frame, _ in labelled])
+    for (values,), (frame, label) in zip(found, labelled, strict=True):
+        away = smallest_dipole(values.dipole - label, frame.atoms.cell.array)
+        pairs.append((label[None] + away, label[None]))
+    return _comparison("D", "e·Å", pairs)
+
+
+def _energies(evaluator: Evaluator, frames: Sequence[Frame], bar: Any) -> list[Comparison]:
+    pairs: dict[str, list[tuple[Array, Array]]] = {"energy": [], "forces": [], "stress": []}
+    found = evaluator.batch([frame.atoms for frame in frames])
+    for (values,), frame in zip(found, frames, strict=True):
+        n, energy = len(frame), frame.energy
+        if energy is not None:
+            pairs["energy"].append((np.array([values.energy / n]), np.array([energy / n])))
         if frame.forces is not None:
-            pairs["forces"].append((atoms.get_forces(), frame.forces))
-            symbols += atoms.get_chemical_symbols()
-        if frame.stress is not None and atoms.cell.rank == 3:
-            pairs["stress"].append((atoms.get_stress(voigt=False)[None], frame.stress[None]))
-    units = {"energy": "eV/atom", "forces": "eV/Å", "stress": "eV/Å³"}
-    out = []
-    for name, found in pairs.items():
-        if found:
-            values, labels = (np.concatenate(x) for x in zip(*found, strict=True))
-            of_atoms = np.array(symbols if name == "forces" else [], dtype=str)
-            out.append(Comparison(name, units[name], values, labels, of_atoms))
-    return out
+            pairs["forces"].append((values.forces, frame.forces))
+        if frame.stress is not None and frame.atoms.cell.rank == 3:
+            stress = values.virial / frame.atoms.get_volume()
+            pairs["stress"].append((stress[None], frame.stress[None]))
+        bar.update()
+    return [
+        *_comparison("energy", "eV/atom", pairs["energy"]),
+        *_comparison(
+            "forces", "eV/Å", pairs["forces"], [f for f in frames if f.forces is not None]
+        ),
+        *_comparison("stress", "eV/Å³", pairs["stress"]),
+    ]
 
 
 def errors_of(comparison: Comparison) -> dict[str, dict[str, float]]:

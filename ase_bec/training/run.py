@@ -19,6 +19,8 @@ from ase_bec.training.build import make_task
 from ase_bec.training.checkpoint import check_identity
 from ase_bec.training.config import Config
 from ase_bec.training.error_history import plot_history
+from ase_bec.training.formal_charges import warn_of_net_charges
+from ase_bec.training.known_frames import frame_hashes
 from ase_bec.training.parallel import Processes
 from ase_bec.training.split import Split, split_frames
 from ase_bec.training.tasks.task import Errors, Task, mae, rmse
@@ -112,6 +114,8 @@ def _train(
     for message in messages:
         say(message)
     _check_labels(task, data)
+    if hasattr(task.model, "formal_charges"):
+        warn_of_net_charges(task.model.formal_charges, data)
     say("frames: " + ", ".join(f"{len(part)} {name}" for name, part in split._asdict().items()))
     with progress_bar("prepare", "frame", progress and processes.rank == 0, len(data)) as frames:
         samples = []
@@ -135,6 +139,7 @@ def _train(
     task.finish(parts["train"])
     errors = {name: _errors(task, part, config) for name, part in parts.items() if part}
     task.model.metadata |= _card(config, data, split, outcome, errors)
+    task.model.metadata["frame_hashes"] = frame_hashes(data, split)
     task.model.double().eval().save(files.model)
     plot_history(files.picture, trainer.rows, task.units)
     files.checkpoint.unlink(missing_ok=True)

@@ -11,6 +11,7 @@ if TYPE_CHECKING:
     from ase_bec.workflows.barriers.field_barriers import FieldPaths, LinearFit
     from ase_bec.workflows.barriers.field_paths import field_paths
     from ase_bec.workflows.barriers.ion import IonProfile, ion_profile, moving_ion
+    from ase_bec.workflows.barriers.matching import match_ions
     from ase_bec.workflows.barriers.migration import MigrationPath, migration_path
     from ase_bec.workflows.barriers.neb import find_path, interpolate_path
     from ase_bec.workflows.barriers.workers import Workers, launched_world
@@ -51,6 +52,7 @@ __all__ = [
     "interstitial_hops",
     "ion_profile",
     "launched_world",
+    "match_ions",
     "melt_quench",
     "migration_path",
     "moving_ion",

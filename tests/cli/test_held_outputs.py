@@ -182,11 +182,11 @@ def test_which_frame_is_taken(capsys: pytest.CaptureFixture[str]) -> None:
     assert main([*MD.split(), "--output", "a.traj"]) == 0
     capsys.readouterr()
     for start, said in {
-        "a.traj": "`a.traj` holds 9 frames: frame 8 is taken, the last; `a.traj@0` is the first.",
-        "a.traj@-9": "`a.traj` holds 9 frames: frame 0 is taken, as asked for.",
+        "a.traj": "of the 9 structures in a.traj the last",
+        "a.traj@-9": "of the 9 structures in a.traj number 0",
     }.items():
         words = MD.replace("start.xyz", start).split()
         assert main([*words, "--overwrite"]) == 0
-        assert capsys.readouterr().out.splitlines()[0] == said
+        assert capsys.readouterr().out.splitlines()[0] == f"Li2O2, 4 atoms; {said}"
     assert main([*MD.replace("start.xyz", "a.traj@9").split(), "--overwrite"]) == 2
-    assert "frame 9 must be one of the 9 there are" in capsys.readouterr().err
+    assert "structure 9 must be one of the 9 there are" in capsys.readouterr().err

@@ -9,8 +9,8 @@ from ase_bec.descriptors.harmonics import (
     harmonic_tables,
     harmonics,
 )
-from ase_bec.descriptors.kernels.moments import harmonic_constants, harmonic_rows
 from ase_bec.descriptors.moments import by_degree
+from ase_bec.kernels.moments import harmonic_constants, harmonic_rows
 
 DEGREE = 16
 

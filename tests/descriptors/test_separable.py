@@ -4,9 +4,9 @@ import numpy as np
 import pytest
 from numpy.polynomial import chebyshev
 
-from ase_bec.descriptors.kernels.moments import exponentials
 from ase_bec.descriptors.separable import separable_gaussians
 from ase_bec.descriptors.vector_functions import VectorFunctions
+from ase_bec.kernels.moments import exponentials
 
 CUTOFF = 7.0
 PUBLISHED = tuple((eta, 7.0) for eta in (4e-4, 1e-3, 0.01, 0.03, 0.05, 0.09, 0.16, 0.3))

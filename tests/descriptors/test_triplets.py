@@ -5,8 +5,8 @@ from ase import Atoms
 from ase.build import bulk, molecule
 from brute_force import brute_force_features
 
-from ase_bec.descriptors.kernels.triplets import triplet_backward, triplet_forward, triplet_tables
 from ase_bec.descriptors.triplets import triplet_features
+from ase_bec.kernels.triplets import triplet_backward, triplet_forward, triplet_tables
 from ase_bec.system import System
 
 FUNCTIONS = {

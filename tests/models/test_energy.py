@@ -9,7 +9,7 @@ from model_examples import ELEMENTS, FUNCTIONS, potential, total_energy
 from scipy.spatial.transform import Rotation
 
 from ase_bec import NeuralNetworkPotential
-from ase_bec.models.species import species_of
+from ase_bec.terms.species import species_of
 
 both = pytest.mark.parametrize("training", [True, False], ids=["torch", "compiled"])
 

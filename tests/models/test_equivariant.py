@@ -11,7 +11,7 @@ from scipy.spatial.transform import Rotation
 import ase_bec
 from ase_bec import EquivariantNetwork
 from ase_bec.descriptors.harmonics import harmonics
-from ase_bec.models.terms.equivariant import coupling
+from ase_bec.terms.equivariant import coupling
 
 both = pytest.mark.parametrize("training", [True, False], ids=["torch", "compiled"])
 ROTATION = Rotation.from_rotvec([0.4, -1.3, 2.1]).as_matrix()

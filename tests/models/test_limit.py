@@ -7,12 +7,12 @@ import warnings
 import numpy as np
 import pytest
 import torch
+from ase_bec.models.projection import dipoles_along
 from descriptor_examples import seen_by, skewed
 from polarization_examples import ELEMENTS, equivariant, polarization_model
 from training_examples import crystals, polarization_task
 
-from ase_bec.models.projection import dipoles_along
-from ase_bec.models.terms.equivariant import UNLIMITED, _bounded
+from ase_bec.terms.equivariant import UNLIMITED, _bounded
 
 DIRECTION = torch.tensor([0.3, -0.5, 0.8], dtype=torch.float64)
 

@@ -57,7 +57,9 @@ def test_continued_run_equals_uninterrupted_one(
     def start() -> Atoms:
         atoms = alloy()
         charges = PairCharges(atoms, neutral_charges() | {"Cu": 1.3})
-        atoms.calc = FieldCalculator(atoms.calc.calculator, charges, WAVE, net_force=net_force)
+        atoms.calc = FieldCalculator(
+            atoms.calc.calculator, charges, WAVE, net_force=net_force, net_charge=1.2
+        )
         return atoms
 
     settings = replace(ALLOY, thermostat=thermostat)

@@ -28,12 +28,16 @@ import torch
 from ase import Atoms
 from numpy.typing import NDArray
 
-from ase_bec.derivatives import chunks, on_atoms, pair_vectors
+from ase_bec.descriptors.neighbourhoods import chunks
 from ase_bec.descriptors.vector_functions import VectorFunctions
-from ase_bec.models.energy import NeuralNetworkPotential
+from ase_bec.evaluation.evaluator import Evaluator
+from ase_bec.evaluation.field_response import FieldResponse
 from ase_bec.models.formats.released_text import RELEASED_MARK, ReleasedFile, parse_released
-from ase_bec.models.species import check_elements, species_of
-from ase_bec.neighbours import NeighbourList
+from ase_bec.models.potential import NeuralNetworkPotential
+from ase_bec.system import System
+from ase_bec.terms.model import Model
+from ase_bec.terms.species import check_elements
+from ase_bec.terms.term import Contribution, Rule, Term
 
 __all__ = ["RELEASED_MARK", "ReleasedBornCharges", "read_released_bec", "read_released_nnp"]
 __all__ += ["released_field_energy"]
@@ -76,7 +80,7 @@ def read_released_nnp(
         )
     except ValueError as error:
         raise _unusable(path, error) from error
-    for network, layers in zip(model.networks.networks, content.layers, strict=True):
+    for network, layers in zip(model.network.networks.networks, content.layers, strict=True):
         for linear, (weight, bias) in zip(_linears(network), layers, strict=True):
             linear.weight.data = torch.tensor(weight)
             linear.bias.data = torch.tensor(bias)
@@ -115,6 +119,56 @@ def _linears(network: torch.nn.Module) -> list[torch.nn.Linear]:
     return [layer for layer in network.modules() if isinstance(layer, torch.nn.Linear)]
 
 
+class ReleasedRow(Term):
+    """Forces E_z Z_zj of the released linear network; there is no energy whose gradient they are.
+
+    Parameters
+    ----------
+    content : ReleasedFile
+        The parsed file.
+    """
+
+    kind = "released-row"
+    in_field = "linear"
+
+    def __init__(self, content: ReleasedFile) -> None:
+        super().__init__()
+        self.n_elements = len(content.layers)
+        self.cutoff = content.cutoff
+        self.descriptor = VectorFunctions(
+            self.n_elements,
+            content.cutoff,
+            v1=content.radial.tolist(),
+            v2=[[eta, zeta, centre, 0.0] for eta, _, zeta, centre in content.angular.tolist()],
+            slope=2.0,
+        )
+        gains = []  # of the linear network, for features of vectors from centre to neighbour
+        for low, high, layers in zip(content.low, content.high, content.layers, strict=True):
+            gain = np.ones((1, 1))
+            for weight, _ in reversed(layers):
+                gain = gain @ weight
+            gains.append(-gain[0] * 2 / (high - low))
+        self.register_buffer("gains", torch.tensor(np.array(gains)))
+
+    gains: torch.Tensor
+
+    def rule(self, device: torch.device) -> Rule:
+        """The derivative as the interface takes it."""
+        return self._contribution
+
+    def _contribution(
+        self, system: System, species: torch.Tensor, field: torch.Tensor
+    ) -> Contribution:
+        row = torch.zeros_like(system.positions)
+        for start, nb in chunks(system, species, self.gains.dtype):
+            slope = self.descriptor.weighted_derivative(nb, self.gains[nb.species]).to(row)
+            centre = start + torch.repeat_interleave(nb.first[1:] - nb.first[:-1])
+            row.index_add_(0, start + nb.neighbour, slope, alpha=-1).index_add_(0, centre, slope)
+        none = torch.zeros_like(row[:, 0])
+        virial, dipole = torch.zeros_like(system.cell), torch.full_like(field, torch.nan)
+        return Contribution(none, field[system.batch, 2:] * row, virial, dipole, none)
+
+
 class ReleasedBornCharges:
     """Row Z_zj of the Born charges as the released Li3PO4 interface computes it.
 
@@ -133,22 +187,7 @@ class ReleasedBornCharges:
 
     def __init__(self, content: ReleasedFile, elements: Sequence[str]) -> None:
         self.elements = check_elements(elements)
-        self.cutoff = content.cutoff
-        self.descriptor = VectorFunctions(
-            len(self.elements),
-            content.cutoff,
-            v1=content.radial.tolist(),
-            v2=[[eta, zeta, centre, 0.0] for eta, _, zeta, centre in content.angular.tolist()],
-            slope=2.0,
-        ).eval()
-        gains = []  # of the linear network, for features of vectors from centre to neighbour
-        for low, high, layers in zip(content.low, content.high, content.layers, strict=True):
-            gain = np.ones((1, 1))
-            for weight, _ in reversed(layers):
-                gain = gain @ weight
-            gains.append(-gain[0] * 2 / (high - low))
-        self.gains = torch.tensor(np.array(gains))
-        self._neighbours = NeighbourList(self.cutoff)
+        self._evaluator = Evaluator(Model(self.elements, [ReleasedRow(content)]), "Born charges")
 
     def check(self, atoms: Atoms, field: NDArray[np.float64]) -> None:
         """Refuse atoms of other elements, and fields that are not along z."""
@@ -158,25 +197,21 @@ class ReleasedBornCharges:
                 f"of Z), got {np.asarray(field).tolist()}: turn the structure so that the field "
                 "is along z, or use another source of charges"
             )
-        species_of(torch.as_tensor(atoms.numbers), self.elements)
+        self._evaluator.check_elements(atoms)
 
     def z_row(self, atoms: Atoms) -> NDArray[np.float64]:
         """Z_zj = ∂F_j/∂E_z of every atom, (natoms, 3), in e."""
-        system = self._neighbours.update(atoms)
-        species = species_of(system.numbers, self.elements)
-        parts = [
-            self.descriptor.weighted_derivative(nb, self.gains[nb.species])
-            for nb in chunks(system, species, pair_vectors(system))
-        ]
-        return -on_atoms(system, torch.cat(parts)).numpy()
+        return self._evaluator.values(atoms, np.array([0.0, 0.0, 1.0]))[0].forces
 
-    def born_charges(self, atoms: Atoms) -> NDArray[np.float64]:
+    def born_charges(
+        self, atoms: Atoms, field: NDArray[np.float64] | None = None
+    ) -> NDArray[np.float64]:
         """Z[a, i, j], (natoms, 3, 3), in e; the rows i = x and y are unknown: NaN."""
         out = np.full((len(atoms), 3, 3), np.nan)
         out[:, 2] = self.z_row(atoms)
         return out
 
-    def field_forces(self, atoms: Atoms, field: NDArray[np.float64]) -> NDArray[np.float64]:
+    def response(self, atoms: Atoms, field: NDArray[np.float64]) -> FieldResponse:
         """Σ_i E_i Z[a, i, j] for a field along z, (natoms, 3), in eV/Å.
 
         Raises
@@ -185,7 +220,7 @@ class ReleasedBornCharges:
             If the field is not along z, or an element is unknown.
         """
         self.check(atoms, np.asarray(field, dtype=float))
-        return float(field[2]) * self.z_row(atoms)
+        return FieldResponse(float(field[2]) * self.z_row(atoms))
 
     def dipole(self, atoms: Atoms) -> NDArray[np.float64]:
         """There is none; always raises."""

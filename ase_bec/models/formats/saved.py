@@ -1,31 +1,30 @@
-"""Model files: written whole or not at all, read without executing code."""
+"""Model files, read without executing code."""
 
 from __future__ import annotations
 
-import re
 import zipfile
 from os import PathLike
 from pathlib import Path
 from pickle import UnpicklingError
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import torch
 
-from ase_bec.atomic_files import atomic_path
-from ase_bec.models.energy import NeuralNetworkPotential
-from ase_bec.models.formats.released import RELEASED_MARK, read_released_bec, read_released_nnp
+from ase_bec.models.formats.released import (
+    RELEASED_MARK,
+    ReleasedBornCharges,
+    read_released_bec,
+    read_released_nnp,
+)
 from ase_bec.models.polarization import PolarizationModel
+from ase_bec.models.potential import NeuralNetworkPotential
+from ase_bec.terms.model import Model
+from ase_bec.terms.saving import FORMAT, VERSION
 
-if TYPE_CHECKING:
-    from ase_bec.models.formats.released import ReleasedBornCharges
+__all__ = ["bundled", "load"]
 
-__all__ = ["bundled", "load", "save"]
-
-FORMAT, VERSION = "ase_bec model", 1
-Model = NeuralNetworkPotential | PolarizationModel
-_CLASSES: dict[str, type[NeuralNetworkPotential] | type[PolarizationModel]] = {
-    NeuralNetworkPotential.kind: NeuralNetworkPotential,
-    PolarizationModel.kind: PolarizationModel,
+_CLASSES: dict[str, type[Model]] = {
+    kind.kind: kind for kind in (Model, NeuralNetworkPotential, PolarizationModel)
 }
 _FOLDER = Path(__file__).parents[1] / "bundled"
 _BUNDLED = {
@@ -37,47 +36,6 @@ _BUNDLED = {
 def bundled() -> dict[str, str]:
     """Names of the models that come with the package, with a one-line description of each."""
     return dict(_BUNDLED)
-
-
-def save(model: Model, path: str | PathLike[str]) -> None:
-    """Write a model; an interrupted write leaves an older file as it was.
-
-    Raises
-    ------
-    FileNotFoundError
-        If the folder does not exist.
-    ValueError
-        If the path is a folder, or the metadata could not be read again.
-    """
-    path = Path(path)
-    if path.is_dir():
-        raise ValueError(f"`path` must be a file, got the folder {path}")
-    if not path.parent.is_dir():
-        raise FileNotFoundError(f"`path` must lie in an existing folder, got {path}")
-    content = {
-        "format": FORMAT,
-        "version": VERSION,
-        "kind": model.kind,
-        "config": model.config(),
-        "state": model.state_dict(),
-        "metadata": model.metadata,
-    }
-    with atomic_path(path) as temporary:
-        with temporary.open("wb") as file:
-            torch.save(content, file)
-        _check_plain(temporary)
-
-
-def _check_plain(path: Path) -> None:
-    """Refuse a file that only executing code could read."""
-    try:
-        torch.load(path, weights_only=True)
-    except UnpicklingError as error:
-        reason = re.sub(r"\x1b\[\d*m", "", str(error))  # torch prints in bold
-        raise ValueError(
-            "`metadata` must hold numbers, texts, tensors, and lists and dicts of them, got "
-            f"something else: {reason}"
-        ) from error
 
 
 def load(name_or_path: str | PathLike[str]) -> Model | ReleasedBornCharges:
@@ -145,13 +103,27 @@ def _load_saved(path: Path) -> Model:
         raise ValueError(f"`{path}` must hold one of {sorted(_CLASSES)}, got {kind!r}")
     try:
         model = _CLASSES[kind].from_config(content["config"], content["metadata"])
-        dtypes = {value.dtype for value in content["state"].values()}
+        dtypes = {x.dtype for k, x in content["state"].items() if not k.endswith("offsets")}
+        state = _present_names(kind, content["state"]) if version < 2 else content["state"]
         model.to(dtypes.pop() if len(dtypes) == 1 else torch.float64)
-        model.load_state_dict(content["state"])
-        infinite = [k for k, v in content["state"].items() if not bool(torch.isfinite(v).all())]
+        model.load_state_dict(state)
+        infinite = [k for k, v in state.items() if not bool(torch.isfinite(v).all())]
         if infinite:
             raise ValueError(f"numbers in {infinite[0]} that are not finite")
     except (KeyError, TypeError, ValueError, RuntimeError, AttributeError) as error:
         reason = " ".join(str(error).split())
         raise ValueError(f"`{path}` must be a consistent model file, got: {reason}") from error
     return model.eval()
+
+
+def _present_names(kind: str, state: dict[str, Any]) -> dict[str, Any]:
+    """Names of the numbers of a file of the first version, as terms have them now."""
+    if kind == PolarizationModel.kind:
+        own = ((name.removeprefix("network."), x) for name, x in state.items() if name != "charges")
+        return {f"terms.1.{name}": x for name, x in own}
+    return {
+        f"terms.1.{name.removeprefix('repulsion.')}"
+        if name.startswith("repulsion.")
+        else f"terms.0.{name}": x
+        for name, x in state.items()
+    }

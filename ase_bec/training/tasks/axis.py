@@ -10,8 +10,8 @@ from torch import Tensor
 
 from ase_bec.descriptors.neighbourhoods import Neighbourhoods, neighbourhoods
 from ase_bec.descriptors.scaling import MinMaxScaling
-from ase_bec.models.terms.vaf import VAFNetwork
 from ase_bec.system import System
+from ase_bec.terms.vaf import VAFNetwork
 
 __all__ = ["AxisGeometry", "AxisTraining"]
 
@@ -50,9 +50,9 @@ class AxisTraining:
     def prepare(self, system: System, species: Tensor) -> AxisGeometry:
         """Geometry of one frame."""
         parameter = next(self.network.parameters())
-        system = system.to(parameter.device, parameter.dtype)
-        species = species.to(parameter.device)
-        nb = neighbourhoods(system, species, system.vectors(), 0, system.n_atoms)
+        system, species = system.to(parameter.device), species.to(parameter.device)
+        vectors = system.vectors().to(parameter.dtype)
+        nb = neighbourhoods(system, species, vectors, 0, system.n_atoms)
         return AxisGeometry(nb, system.centre, system.neighbour)
 
     def start(self, geometries: Sequence[AxisGeometry], trained: bool = False) -> None:

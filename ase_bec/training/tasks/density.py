@@ -19,8 +19,8 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from ase_bec.descriptors.harmonics import harmonic_tables, harmonics
-from ase_bec.models.terms.equivariant import UNLIMITED, EquivariantNetwork
 from ase_bec.system import System
+from ase_bec.terms.equivariant import UNLIMITED, EquivariantNetwork
 
 __all__ = ["DensityGeometry", "DensityTraining"]
 

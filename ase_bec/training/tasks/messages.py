@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator, Sequence
 import torch
 from torch import Tensor
 
-from ase_bec.models.terms.messages import MessagePassingNetwork
+from ase_bec.terms.messages import MessagePassingNetwork
 from ase_bec.training.tasks.density import DensityGeometry, DensityTraining
 
 __all__ = ["MessageTraining"]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -13,17 +13,18 @@ from torch import Tensor, nn
 
 from ase_bec.data import Frame
 from ase_bec.data.branches import smallest_dipole
-from ase_bec.models.polarization import Network, PolarizationModel
-from ase_bec.models.species import species_of
-from ase_bec.models.terms.equivariant import EquivariantNetwork
-from ase_bec.models.terms.messages import MessagePassingNetwork
+from ase_bec.models.polarization import PolarizationModel
 from ase_bec.system import System
+from ase_bec.terms.equivariant import EquivariantNetwork
+from ase_bec.terms.messages import MessagePassingNetwork
+from ase_bec.terms.species import species_of
+from ase_bec.terms.vaf import VAFNetwork
 from ase_bec.training.tasks.axis import AxisGeometry, AxisTraining
 from ase_bec.training.tasks.density import DensityGeometry, DensityTraining
 from ase_bec.training.tasks.messages import MessageTraining
-from ase_bec.training.tasks.task import Errors, Loss, rmse, tally
+from ase_bec.training.tasks.task import Errors, Loss, checked_weights, rmse, tally
 
-__all__ = ["PolarizationSample", "PolarizationTask"]
+__all__ = ["TRAININGS", "PolarizationSample", "PolarizationTask"]
 
 
 class _Training(Protocol):
@@ -105,7 +106,7 @@ class PolarizationTask:
         self.weights = checked_weights(weights or {}, WEIGHTS)
         self.model = model.to(device, dtype).train()
         network = model.network
-        self._training = _training_of(network)
+        self._training = TRAININGS[network.kind](network)
         self._atoms = 1.0  # mean number of a training frame
         names = {"born_charges": "born_effective_charges", "polarization": "polarization"}
         self.labels: tuple[str, ...] = tuple(names[k] for k, w in self.weights.items() if w)
@@ -115,14 +116,15 @@ class PolarizationTask:
     @property
     def network(self) -> nn.Module:
         """The trained network."""
-        return self.model.network
+        found: nn.Module = self.model.network
+        return found
 
     def prepare(self, frame: Frame) -> PolarizationSample:
         """Geometry and labels of one frame."""
         parameter = next(self.model.network.parameters())
         species = species_of(torch.as_tensor(frame.atoms.numbers), self.model.elements)
         system = System.from_atoms(frame.atoms, self.model.cutoff)
-        formal = self.model.charges.cpu().double().numpy()[species.numpy()]
+        formal = self.model.charges.of(species).numpy()
         charges = frame.born_effective_charges
         if charges is None:
             charges = np.full((len(frame), 3, 3), np.nan)
@@ -191,12 +193,11 @@ class PolarizationTask:
         return sum(self.weights[k] * rmse(errors[n]) ** 2 for k, n in pairs if self.weights[k])
 
 
-def _training_of(network: Network) -> _Training:
-    if isinstance(network, EquivariantNetwork):
-        return DensityTraining(network)
-    if isinstance(network, MessagePassingNetwork):
-        return MessageTraining(network)
-    return AxisTraining(network)
+TRAININGS: dict[str, Callable[[Any], _Training]] = {
+    EquivariantNetwork.kind: DensityTraining,
+    MessagePassingNetwork.kind: MessageTraining,
+    VAFNetwork.kind: AxisTraining,
+}
 
 
 def charge_errors(wrong: Tensor, species: Tensor, elements: Sequence[str]) -> Errors:
@@ -210,19 +211,6 @@ def charge_errors(wrong: Tensor, species: Tensor, elements: Sequence[str]) -> Er
         errors[f"{name} diagonal"] = tally(chosen[:, ~off])
         errors[f"{name} off-diagonal"] = tally(chosen[:, off])
     return errors
-
-
-def checked_weights(given: Mapping[str, float], default: Mapping[str, float]) -> dict[str, float]:
-    """Weights of a loss, complete; ValueError if one is unknown, negative, or all are zero."""
-    unknown = sorted(set(given) - set(default))
-    if unknown:
-        raise ValueError(f"`loss` must have weights of {', '.join(default)}, got {unknown[0]!r}")
-    weights = {**default, **{name: float(w) for name, w in given.items()}}
-    if any(not 0 <= w < np.inf for w in weights.values()) or not any(weights.values()):
-        raise ValueError(
-            f"`loss` must have weights that are positive or zero, not all zero, got {weights}"
-        )
-    return weights
 
 
 def _charges(samples: Sequence[PolarizationSample]) -> Tensor:

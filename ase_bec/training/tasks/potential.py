@@ -13,13 +13,12 @@ from torch import Tensor, nn
 from ase_bec.data import Frame
 from ase_bec.descriptors.scaling import MinMaxScaling
 from ase_bec.descriptors.symmetry_functions import SymmetryFunctions, angular_from_moments
-from ase_bec.models.energy import NeuralNetworkPotential
-from ase_bec.models.species import species_of
+from ase_bec.models.potential import NeuralNetworkPotential
 from ase_bec.system import System
+from ase_bec.terms.species import species_of
 from ase_bec.training.tasks.density import DensityGeometry, density_geometry
-from ase_bec.training.tasks.polarization import checked_weights
 from ase_bec.training.tasks.principal import along_principal_axes, as_linear
-from ase_bec.training.tasks.task import Errors, Loss, rmse, tally
+from ase_bec.training.tasks.task import Errors, Loss, checked_weights, rmse, tally
 
 __all__ = ["PotentialSample", "PotentialTask"]
 
@@ -101,17 +100,15 @@ class PotentialTask:
         trained: bool = False,
     ) -> None:
         self.trained = trained
-        descriptor: SymmetryFunctions = model.descriptor
+        self.term = model.network
+        descriptor: SymmetryFunctions = self.term.descriptor
         if descriptor.g4 or descriptor.explicit or descriptor.plan is None:
             raise ValueError(
                 "`model` must have G5 with whole-number ζ, and no G4, to be trained, got others"
             )
         self.plan = descriptor.plan
         self.weights = checked_weights(weights or {}, WEIGHTS)
-        offsets = model.offsets.double()
         self.model = model.to(device, dtype).train()
-        # All-electron energies would lose meV to single precision: offsets and sums have double.
-        self.model.offsets = offsets.to(device)
         g2, eta = np.array(descriptor.g2).reshape(-1, 2), self.plan.eta
         g5 = np.column_stack([eta, np.zeros_like(eta)])
         size = len(model.elements)
@@ -126,11 +123,11 @@ class PotentialTask:
     @property
     def network(self) -> nn.Module:
         """The trained networks."""
-        return self.model.networks
+        return self.term.networks
 
     def prepare(self, frame: Frame) -> PotentialSample:
         """Geometry and labels of one frame."""
-        parameter = next(self.model.networks.parameters())
+        parameter = next(self.term.networks.parameters())
         species = species_of(torch.as_tensor(frame.atoms.numbers), self.model.elements)
         system = System.from_atoms(frame.atoms, self.model.cutoff)
         radial, angular = (density_geometry(c, system, species) for c in self._channels)
@@ -149,23 +146,23 @@ class PotentialTask:
 
     def start(self, samples: Sequence[PotentialSample]) -> None:
         """Fit offsets and scaling to the training samples; turn first layers to principal axes."""
-        model = self.model
+        term = self.term
         species = torch.cat([s.radial.species for s in samples])
         with torch.no_grad():
             features = torch.cat([self._features(s, _leaves([s])) for s in samples])
             if not self.trained:
                 if self.weights["energy"]:
-                    model.offsets.copy_(energy_offsets(samples, len(model.elements)))
-                _fit_range(model.scaling, features, species)
-            scaled = model.scaling(features, species)
-            along_principal_axes(model.networks.networks, scaled, species, self.trained)
+                    term.offsets.copy_(energy_offsets(samples, term.n_elements))
+                _fit_range(term.scaling, features, species)
+            scaled = term.scaling(features, species)
+            along_principal_axes(term.networks.networks, scaled, species, self.trained)
 
     def finish(self, samples: Sequence[PotentialSample]) -> None:
         """Make plain layers again; let the repulsion begin where the training samples end.
 
         A model trained before keeps the smaller of its distances and theirs.
         """
-        as_linear(self.model.networks.networks)
+        as_linear(self.term.networks.networks)
         known = self.model.repulsion.closest
         closest = _closest(samples, len(self.model.elements)).to(known)
         if self.trained:
@@ -202,7 +199,7 @@ class PotentialTask:
 
     def _features(self, sample: PotentialSample, leaves: tuple[Tensor, ...]) -> Tensor:
         radial, angular, own = leaves
-        g5 = angular_from_moments(angular, own, self.plan)[:, :, self.model.descriptor.g5_position]
+        g5 = angular_from_moments(angular, own, self.plan)[:, :, self.term.descriptor.g5_position]
         return torch.cat([radial.flatten(1), g5.flatten(1)], dim=1)
 
     def _wrong(
@@ -212,7 +209,7 @@ class PotentialTask:
         sizes = [len(s) for s in samples]
         species = torch.cat([s.radial.species for s in samples])
         leaves = tuple(x.detach().requires_grad_() for x in _leaves(samples))
-        atomic = self.model.from_features(self._features(samples[0], leaves), species)
+        atomic = self.term.from_features(self._features(samples[0], leaves), species)
         wrong: dict[str, list[Tensor]] = {name: [] for name in self.labels}
         if "energy" in wrong:
             for sample, part in zip(samples, torch.split(atomic, sizes), strict=True):

@@ -96,6 +96,8 @@ def field_paths(
         raise ValueError(f"`relax_ends` must be one of {_RELAXED_ENDS}, got {relax_ends!r}")
     unit = unit_vector(direction)
     values = _strengths(strengths, both)
+    strongest = float(values[np.abs(values).argmax()])
+    calculator(strongest * unit)  # refuses what it cannot serve before the path without field
     workers = Workers(search.get("threads", 1), search.get("world"))
 
     search = {"climb": True, "spring": 0.1, **search}
@@ -111,8 +113,15 @@ def field_paths(
                 require_same_search(file, described, near)
                 start = read_band(file, start[0], len(start))
             writer = BandWriter(file, every, described) if workers.first else None
-        title = _title(strength) if progress else None
-        path = find_path(start, make, relax_ends=relax, observer=writer, progress=title, **search)
+        path = find_path(
+            start,
+            make,
+            relax_ends=relax,
+            observer=writer,
+            progress=_title(strength) if progress else None,
+            check_ends=strength == 0,  # the others start from the path without field
+            **search,
+        )
         if writer is not None:
             writer.write(path.images)
             writer.close()
@@ -129,7 +138,6 @@ def field_paths(
             zero if strength == 0 else found(strength, zero.images, relax_ends == "field", RELAXED)
             for strength in values.tolist()
         )
-    strongest = float(values[np.abs(values).argmax()])
     ion = moving_ion(zero.images)
     dipoles, charges = _dipoles(zero, calculator, strongest, unit, ion, workers)
     return FieldPaths(unit, values, paths, dipoles, ion, charges)

@@ -13,6 +13,7 @@ from ase import Atoms, units
 from ase.md.md import MolecularDynamics
 
 from ase_bec.calculators.schedule import attach_field
+from ase_bec.data.field_labels import remove_field_labels
 from ase_bec.interruption import interruption
 from ase_bec.locks import locked
 from ase_bec.progress import progress_bar
@@ -142,6 +143,7 @@ def run_md(
         If the run is no longer physical.
     """
     path = Path(trajectory)
+    remove_field_labels(atoms)  # of an earlier calculation
     steps = settings.steps(duration)
     with locked(path, path.with_suffix(".csv")):
         frame = start_frame(atoms, path, settings, resume, overwrite)

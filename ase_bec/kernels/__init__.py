@@ -1,0 +1,1 @@
+"""Numba kernels: all compiled code, serial, without the interpreter lock, by ranges of centres."""

@@ -1,0 +1,1 @@
+"""Terms of the enthalpy, and models as sums of them."""
