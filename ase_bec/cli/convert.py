@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from ase_bec.cli.errors import input_checked, require_new
+from ase_bec.cli.errors import claimed, input_checked
 from ase_bec.cli.inputs import charges
 
 NAME = "convert"
@@ -88,8 +88,12 @@ def _add_changes(parser: argparse.ArgumentParser) -> None:
 
 def run(options: argparse.Namespace) -> int:
     """Read, check, write."""
-    if options.output is not None:
-        require_new((options.output,), options.overwrite)
+    outputs = [] if options.output is None else [options.output]
+    with claimed(outputs, options.overwrite):
+        return _converted(options)
+
+
+def _converted(options: argparse.Namespace) -> int:
     from ase_bec.data import (
         Dataset,
         charges_from_fields,

@@ -7,7 +7,7 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ase_bec.cli.errors import input_checked, require_new
+from ase_bec.cli.errors import claimed, input_checked, require_new
 from ase_bec.cli.neb_report import report
 from ase_bec.plotting import save_figure
 
@@ -46,6 +46,11 @@ def run(options: argparse.Namespace) -> int:
     with input_checked():
         table = files["md"].with_suffix(".csv")
         require_new((*files.values(), picture, table), options.overwrite)
+    with claimed([picture], options.overwrite):
+        return _run(options, files, picture)
+
+
+def _run(options: argparse.Namespace, files: dict[str, Path], picture: Path) -> int:
     from ase_bec.data.net_charge import charge_text
     from ase_bec.models import load
     from ase_bec.workflows.barriers.neb import interpolate_path

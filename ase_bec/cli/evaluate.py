@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from ase_bec.cli.errors import InputError, input_checked, require_new
+from ase_bec.cli.errors import InputError, claimed, input_checked
 
 NAME = "evaluate"
 HELP = "compare a model with first-principles data"
@@ -29,10 +29,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(options: argparse.Namespace) -> int:
     """Evaluate the model."""
-    if options.plot is not None:
-        if options.plot.suffix != ".png":
-            raise InputError(f"--plot must end in .png, got `{options.plot}`")
-        require_new([options.plot], options.overwrite)
+    if options.plot is not None and options.plot.suffix != ".png":
+        raise InputError(f"--plot must end in .png, got `{options.plot}`")
+    with claimed([] if options.plot is None else [options.plot], options.overwrite):
+        return _evaluated(options)
+
+
+def _evaluated(options: argparse.Namespace) -> int:
     from ase_bec.data import read_dataset
     from ase_bec.models import load
     from ase_bec.training.evaluation import error_table, errors_of, evaluate

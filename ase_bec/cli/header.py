@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -17,14 +16,10 @@ if TYPE_CHECKING:
     from ase_bec.workflows.dynamics.settings import MDSettings
 
 
-def structure_line(atoms: Atoms, files: Sequence[Path], file_format: str | None) -> str:
-    """Composition, and the frame that was taken of files that hold several."""
+def structure_line(atoms: Atoms, which: Sequence[str]) -> str:
+    """Composition, and which structure was taken of files that hold several."""
     line = f"{atoms.get_chemical_formula()}, {len(atoms)} atoms"
-    for path in files:
-        count = _count_structures(path, file_format)
-        if count > 1:
-            line += f"; of the {count} structures in {path} the last"
-    return line
+    return "; ".join((line, *filter(None, which)))
 
 
 def field_line(charges: Any, net_charge: float | None, field: str) -> str:
@@ -76,17 +71,3 @@ def matched_line(before: PathEnds, after: PathEnds) -> str:
         f"--match: {moved} atoms of the final structure renumbered, straight path "
         f"{before.length:.2f} -> {after.length:.2f} Å"
     )
-
-
-def _count_structures(path: Path, file_format: str | None) -> int:
-    """Number of structures in a file, 1 where its format does not hold several."""
-    import ase.io
-    from ase.io.trajectory import TrajectoryReader
-
-    try:
-        if path.suffix == ".traj":
-            with TrajectoryReader(path) as reader:
-                return len(reader)
-        return sum(1 for _ in ase.io.iread(path, index=":", format=file_format))
-    except Exception:  # readers fail in all ways; this one has read the last structure before
-        return 1

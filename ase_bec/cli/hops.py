@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from ase_bec.atomic_files import atomic_path
 from ase_bec.cli import inputs
-from ase_bec.cli.errors import InputError, input_checked, require_new
+from ase_bec.cli.errors import InputError, claimed, input_checked
 from ase_bec.cli.field_units import FieldVector
 
 if TYPE_CHECKING:
@@ -67,7 +67,13 @@ def run(options: argparse.Namespace) -> int:
     with input_checked():
         hops = _found(options)
         files = _files(options, len(hops))
-    _report(hops, options.field is not None)
+    with claimed([path for pair in files for path in pair], options.overwrite):
+        _report(hops, options.field is not None)
+        _write(files, hops)
+    return 0
+
+
+def _write(files: list[tuple[Path, Path]], hops: list[Hop]) -> None:
     from ase.io import write
 
     with input_checked():
@@ -75,7 +81,6 @@ def run(options: argparse.Namespace) -> int:
             for path, atoms in ((initial, hop.initial), (final, hop.final)):
                 with atomic_path(path) as temporary:
                     write(temporary, atoms)
-    return 0
 
 
 def _found(options: argparse.Namespace) -> list[Hop]:
@@ -106,7 +111,6 @@ def _files(options: argparse.Namespace, count: int) -> list[tuple[Path, Path]]:
         return []
     stems = [f"{options.output}-{k}" for k in range(count)]
     ends = [[Path(f"{s}-{end}.{options.extension}") for end in ("initial", "final")] for s in stems]
-    require_new([path for pair in ends for path in pair], options.overwrite)
     return [(initial, final) for initial, final in ends]
 
 

@@ -8,6 +8,7 @@ import math
 import os
 import sys
 from collections.abc import Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -150,15 +151,22 @@ def run(options: argparse.Namespace) -> int:
 
 
 def _run(options: argparse.Namespace, world: Any) -> int:
+    from ase_bec.workflows.barriers.workers import Workers, held
+
     with input_checked():
         task = _prepare(options)
-    if task.makers.note:
-        print(task.makers.note)
-    print("\n".join(task.header))
-    scan = _search(task, options, world)
-    if world is not None and world.rank > 0:
-        return 0 if scan.converged else 1
-    return _conclude(task, scan, options)
+    with ExitStack() as stack:
+        with input_checked():
+            stack.enter_context(held(task.outputs, Workers(world=world)))
+        require_new(task.outputs, options.overwrite or options.resume)
+        if task.makers.note:
+            print(task.makers.note)
+        print("\n".join(task.header))
+        with input_checked():
+            scan = _search(task, options, world)
+        if world is not None and world.rank > 0:
+            return 0 if scan.converged else 1
+        return _conclude(task, scan, options)
 
 
 def _prepare(options: argparse.Namespace) -> _Task:
@@ -169,11 +177,13 @@ def _prepare(options: argparse.Namespace) -> _Task:
                 f"--{name.replace('_', '-')} must be positive, got {getattr(options, name)}"
             )
     strengths = _strengths(options)
-    ends = [
-        inputs.read_structure(path, options.format, options.species)
+    read = [
+        inputs.read_frame(path, options.format, options.species)
         for path in (options.initial, options.final)
     ]
+    ends = [atoms for atoms, _ in read]
     from ase_bec.workflows.barriers.band_files import read_band
+    from ase_bec.workflows.barriers.band_identity import require_same_ends
     from ase_bec.workflows.barriers.neb import interpolate_path, match_ions
 
     given = tuple(ends)
@@ -183,12 +193,13 @@ def _prepare(options: argparse.Namespace) -> _Task:
     if options.restart is not None:
         try:
             band = read_band(options.restart, ends[0])
+            require_same_ends(options.restart, band, ends[0], ends[1])
         except (OSError, ValueError) as error:
             raise InputError(f"--restart: {error}") from error
     direction = tuple(options.field)
     strongest = _strongest(direction, strengths)
     makers = field.calculators(options, ends[0], without_dipole="work", field=strongest)
-    header = _header(options, given, ends, strengths, makers)
+    header = _header(options, [which for _, which in read], given, ends, strengths, makers)
     scan = options.fields is not None
     task = _Task(band, makers, direction, strengths, options.output, scan, header)
     require_new(task.outputs, options.overwrite or options.resume)
@@ -219,6 +230,7 @@ def _strongest(direction: tuple[float, ...], strengths: tuple[float, ...]) -> tu
 
 def _header(
     options: argparse.Namespace,
+    which: Sequence[str],
     given: Sequence[Atoms],
     ends: Sequence[Atoms],
     strengths: tuple[float, ...],
@@ -234,7 +246,7 @@ def _header(
         text = f"E = {', '.join(f'{s:g}' for s in (0.0, *strengths))} V/Å along {direction}"
     after = PathEnds.of(*ends)
     lines = (
-        structure_line(ends[0], (options.initial, options.final), options.format),
+        structure_line(ends[0], which),
         field_line(options.charges, makers.net_charge, text),
         ends_line(after, options.images),
     )

@@ -8,6 +8,7 @@ from typing import Any
 import torch
 
 from ase_bec.atomic_files import atomic_path
+from ase_bec.identity import differing
 
 __all__ = ["check_identity", "read_checkpoint", "write_checkpoint"]
 
@@ -54,20 +55,8 @@ def check_identity(path: Path, found: dict[str, Any], wanted: dict[str, Any]) ->
     ValueError
         If the plain values, in dicts of dicts, are not the same.
     """
-    old, new = _flat(found), _flat(wanted)
-    for key in sorted(set(old) | set(new)):
-        if old.get(key) != new.get(key):
-            raise ValueError(
-                f"`{path}` is of a training with `{key}` {old.get(key)!r}, got {new.get(key)!r}: "
-                "resume with the same settings and files, or begin anew"
-            )
-
-
-def _flat(values: dict[str, Any], prefix: str = "") -> dict[str, Any]:
-    out: dict[str, Any] = {}
-    for key, value in values.items():
-        if isinstance(value, dict):
-            out |= _flat(value, f"{prefix}{key}.")
-        else:
-            out[f"{prefix}{key}"] = value
-    return out
+    for key, (old, new) in differing(found, wanted).items():
+        raise ValueError(
+            f"`{path}` is of a training with `{key}` {old!r}, got {new!r}: "
+            "resume with the same settings and files, or begin anew"
+        )

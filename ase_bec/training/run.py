@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable, Sequence
+from contextlib import nullcontext
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -11,8 +12,11 @@ from typing import Any, NamedTuple
 import torch
 
 from ase_bec.data import Dataset, read_dataset
+from ase_bec.locks import locked
+from ase_bec.models.formats.saved import load
 from ase_bec.progress import progress_bar
 from ase_bec.training.build import make_task
+from ase_bec.training.checkpoint import check_identity
 from ase_bec.training.config import Config
 from ase_bec.training.error_history import plot_history
 from ase_bec.training.formal_charges import warn_of_net_charges
@@ -69,7 +73,8 @@ def train(
     config : Config
         Settings.
     resume : bool
-        Go on from the checkpoint of an interrupted training.
+        Go on from the checkpoint of an interrupted training, or begin where there is none yet. A
+        training that is done is left as it is.
     progress : bool
         Show a bar.
     processes : Processes
@@ -80,11 +85,26 @@ def train(
     Raises
     ------
     FileNotFoundError, ValueError
-        If settings or data are of no use; nothing has been written then.
+        If settings or data are of no use, the files are those of another training, or another
+        one writes to them; nothing has been written then.
     FloatingPointError
         If the loss is not finite.
     """
     files = Files.of(config.output)
+    with locked(*files, again=True) if processes.rank == 0 else nullcontext():
+        if resume and files.model.exists() and not files.checkpoint.exists():
+            return _done(files.model, config)
+        return _train(config, files, resume, progress, processes, say)
+
+
+def _train(
+    config: Config,
+    files: Files,
+    resume: bool,
+    progress: bool,
+    processes: Processes,
+    say: Callable[[str], None],
+) -> Result:
     data = _read(config, say)
     options = config.data
     split = split_frames(
@@ -107,8 +127,12 @@ def train(
         task, parts["train"], parts["validation"], config.training, files.checkpoint,
         _identity(config), processes,
     )  # fmt: skip
-    if resume:
+    if resume and files.checkpoint.exists():
         trainer.resume()
+    elif resume:
+        say("there is no checkpoint yet: the training starts from the beginning")
+    elif processes.rank == 0:
+        files.checkpoint.unlink(missing_ok=True)  # of an earlier training
     outcome = trainer.run(progress)
     if not outcome.completed or processes.rank > 0:
         return Result(outcome, {})
@@ -120,6 +144,15 @@ def train(
     plot_history(files.picture, trainer.rows, task.units)
     files.checkpoint.unlink(missing_ok=True)
     return Result(outcome, errors)
+
+
+def _done(path: Path, config: Config) -> Result:
+    """Result of a training that is done already, if it is this one."""
+    model: Any = load(path)
+    card: dict[str, Any] = getattr(model, "metadata", {})
+    check_identity(path, card.get("config", {}), _identity(config))
+    outcome = Outcome(True, card["epochs"], card["best_epoch"], card["seconds"])
+    return Result(outcome, card["errors"])
 
 
 def _read(config: Config, say: Callable[[str], None]) -> Dataset:

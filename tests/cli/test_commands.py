@@ -158,7 +158,10 @@ def test_md_resume_refuses_another_field(
     run += ["--time", "40fs", *CHARGES]
     assert main([*run, "--field", "0", "0", "0.05"]) == 0
     assert main([*run, "--field", "0", "0", "0.06", "--resume"]) == 2
-    assert "must give the forces of the last frame" in capsys.readouterr().err
+    message = (
+        "`field` must be [0.0, 0.0, 0.05], as in the frames of `md.traj`, got [0.0, 0.0, 0.06]"
+    )
+    assert message in capsys.readouterr().err
     assert main([*run, "--field", "0", "0", "0.06"]) == 2
     assert main([*run, "--field", "0", "0", "0.06", "--overwrite"]) == 0
 

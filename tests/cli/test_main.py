@@ -116,7 +116,6 @@ BAD = {
     "thermostat": (MD + " --thermostat hot", "invalid choice: 'hot'"),
     "not traj": (MD + " --output md.xyz", "--output must end in .traj"),
     "taken": (MD + " --output taken.traj", "`taken.traj` exists: give --overwrite"),
-    "nothing": (MD + " --resume", "--resume: there is no `new.traj` to go on with"),
     "both": (MD + " --resume --overwrite", "not allowed with argument"),
     "not ours": (MD + " --output final.traj --resume", "holds no state to continue from"),
 }
