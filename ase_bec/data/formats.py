@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -14,10 +15,12 @@ from ase_bec.data.readers.espresso_xml import read_pw_xml
 from ase_bec.data.readers.extxyz import read_extxyz
 from ase_bec.data.readers.outcar import read_outcar
 from ase_bec.data.readers.phonopy import read_born
+from ase_bec.data.readers.trajectory import is_trajectory, read_trajectory
 from ase_bec.data.readers.vasprun import read_vasprun
 
 FORMATS = (
     "extxyz",
+    "ase-traj",
     "vasp-outcar",
     "vasp-xml",
     "espresso-pw",
@@ -26,10 +29,15 @@ FORMATS = (
     "abinit-ddb",
     "phonopy-born",
 )
+MAPPED = ("extxyz", "ase-traj")  # formats whose keys and units vary
 
 
 def read_frames(
-    path: Path, format: str | None, allow_unconverged: bool, **mapping: Any
+    path: Path,
+    format: str | None,
+    allow_unconverged: bool,
+    net_charge: float | None,
+    mapping: Mapping[str, Any],
 ) -> tuple[str, list[Frame]]:
     """Format and frames of one file.
 
@@ -41,8 +49,10 @@ def read_frames(
         One of `FORMATS`, or None to find it from name and contents.
     allow_unconverged
         Take what has not converged or ends early.
-    **mapping
-        Keys, units and index order, for extended XYZ only.
+    net_charge
+        e, of structures whose file doesn't tell; must be that of the file where it does.
+    mapping
+        Keys, units and index order, for the formats of `MAPPED` only.
 
     Raises
     ------
@@ -53,17 +63,20 @@ def read_frames(
     """
     if format is not None and format not in FORMATS:
         raise ValueError(f"`format` must be of {', '.join(FORMATS)}, got {format!r}")
+    name = str(path)
+    if format == "ase-traj" or (format is None and is_trajectory(path)):
+        return "ase-traj", read_trajectory(path, **mapping, net_charge=net_charge)
     text = read_text(path)
-    name, kind = str(path), format or _detect(path, text)
+    kind = format or _detect(path, text)
     if kind == "extxyz":
-        return kind, read_extxyz(text, name, **mapping)
+        return kind, read_extxyz(text, name, **mapping, net_charge=net_charge)
     given = [option for option, value in mapping.items() if value]
     if given:
         raise ValueError(f"{name}: `{given[0]}` is for extended XYZ, not for {kind}")
     if kind == "abinit-ddb":
-        return kind, read_ddb(text, name)
+        return kind, read_ddb(text, name, net_charge)
     if kind == "phonopy-born":
-        return kind, read_born(text, path)
+        return kind, read_born(text, path, net_charge)
     reader = {
         "vasp-outcar": read_outcar,
         "vasp-xml": read_vasprun,
@@ -71,7 +84,7 @@ def read_frames(
         "espresso-xml": read_pw_xml,
         "espresso-ph": read_ph,
     }[kind]
-    return kind, reader(text, name, allow_unconverged)
+    return kind, reader(text, name, allow_unconverged, net_charge)
 
 
 def _detect(path: Path, text: str) -> str:

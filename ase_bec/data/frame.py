@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 from ase import Atoms
 from ase.calculators.singlepoint import SinglePointCalculator
+from ase.data import chemical_symbols
 from numpy.typing import NDArray
 
 Array = NDArray[np.float64]
@@ -92,6 +93,9 @@ class Frame:
             "electric_field": (3,),
             "net_charge": (),
         }
+        strange = sorted({int(z) for z in self.atoms.numbers if not 0 < z < len(chemical_symbols)})
+        if strange:
+            raise ValueError(f"{self.source}: atomic numbers must be of elements, got {strange[0]}")
         self._check("positions", self.atoms.positions, (n, 3))
         self._check("cell", self.atoms.cell.array, (3, 3))
         for name, shape in shapes.items():

@@ -9,11 +9,15 @@ import numpy as np
 from ase import Atoms, units
 
 from ase_bec.data.frame import Array, Frame
+from ase_bec.data.net_charge import settled_charge
+from ase_bec.data.numbers import real, reals, whole
 
-_NUMBER = r"[-+]?\d+\.?\d*(?:[DEde][-+]?\d+)?"
+_HEAD = re.compile(
+    r"^ *(Total energy|1st der\w+|2nd der\w+|3rd der\w+)[^\n]*elements *: *(\S+)", re.M
+)
 
 
-def read_ddb(text: str, name: str) -> list[Frame]:
+def read_ddb(text: str, name: str, net_charge: float | None = None) -> list[Frame]:
     r"""Frame of an ABINIT DDB.
 
     Second derivatives at :math:`q = 0` with respect to reduced coordinates :math:`\xi` (direction
@@ -29,11 +33,14 @@ def read_ddb(text: str, name: str) -> list[Frame]:
     ----------
     text, name
         The file, and its name for messages.
+    net_charge
+        e, which the file doesn't tell.
 
     Raises
     ------
     ValueError
-        If the file is damaged or has none of these derivatives at :math:`q = 0`.
+        If the file is damaged, contradicts itself, or has none of these derivatives at
+        :math:`q = 0`.
     """
     if "DERIVATIVE DATABASE" not in text[:200]:
         raise ValueError(f"{name}: must be a DDB (`DERIVATIVE DATABASE` in its first line)")
@@ -43,69 +50,107 @@ def read_ddb(text: str, name: str) -> list[Frame]:
         labels: dict[str, Any] = {}
         for kind, elements in blocks:
             if kind.startswith("Total"):
-                labels["energy"] = elements[()] * units.Ha
+                _add(labels, {"energy": elements[()] * units.Ha})
             elif kind.startswith("1st"):
-                labels |= _gradients(elements, atoms)
+                _add(labels, _gradients(elements, atoms))
             else:
-                labels |= _responses(elements, atoms, ionic)
+                _add(labels, _responses(elements, atoms, ionic))
     except (ValueError, IndexError, KeyError) as error:
         raise ValueError(f"{name}: damaged: {error}") from error
     if not labels:
         raise ValueError(
             f"{name}: holds no dielectric tensor, Born charges, energy or forces at q = 0"
         )
-    return [Frame(atoms, source=f"{name}, frame 0", **labels)]
+    source = f"{name}, frame 0"
+    charge = settled_charge(source, None, net_charge)
+    return [Frame(atoms, source=source, net_charge=charge, **labels)]
+
+
+def _add(labels: dict[str, Any], found: dict[str, Any]) -> None:
+    """Add the labels of a block; refuse those that another block has otherwise."""
+    for label, value in found.items():
+        if not np.allclose(labels.setdefault(label, value), value, rtol=1e-4, atol=1e-3):
+            raise ValueError(f"blocks must agree on `{label}`, got two; split the file")
 
 
 def _structure(text: str) -> tuple[Atoms, Array]:
     """Structure, and charges of the ions in e."""
-    header = text[: text.find("Description of the pot")]
-    n, ntypat = int(_values(header, "natom", 1)[0]), int(_values(header, "ntypat", 1)[0])
-    scale = _values(header, "acell", 3) * units.Bohr
-    cell = scale[:, None] * _values(header, "rprim", 9).reshape(3, 3)
-    kinds = _values(header, "typat", n).astype(int) - 1
-    numbers = _values(header, "znucl", ntypat).round().astype(int)[kinds]
-    scaled = _values(header, "xred", 3 * n).reshape(n, 3)
+    header = _Header(text[: text.find("Description of the pot")])
+    n, ntypat = header.count("natom"), header.count("ntypat")
+    cell = header.reals("rprim", 9).reshape(3, 3)
+    cell *= header.reals("acell", 3)[:, None] * units.Bohr
+    types = [whole(word) for word in header.words("typat", n)]
+    if not set(types) <= set(range(1, ntypat + 1)):
+        raise ValueError(f"`typat` must be of {ntypat} types, got {sorted(set(types))}")
+    kinds = np.array(types) - 1
+    numbers = header.reals("znucl", ntypat).round().astype(int)[kinds]
     if not 0 < numbers.min() <= numbers.max() < 119:
-        raise ValueError(f"`znucl` must be of elements, got {sorted(set(numbers))}")
+        raise ValueError(f"`znucl` must be of elements, got {sorted(set(numbers.tolist()))}")
+    scaled = header.reals("xred", 3 * n).reshape(n, 3)
     atoms = Atoms(numbers, scaled_positions=scaled, cell=cell, pbc=True)
-    return atoms, _values(header, "zion", ntypat)[kinds]
+    return atoms, header.reals("zion", ntypat)[kinds]
 
 
-def _values(header: str, key: str, n: int) -> Array:
-    """First n numbers behind a name."""
-    found = re.search(rf"^ *{key} +((?:{_NUMBER}\s+){{{n}}})", header, re.M)
-    if found is None:
-        raise ValueError(f"header must have {n} numbers `{key}`; is the file truncated?")
-    return np.array([float(x.upper().replace("D", "E")) for x in found[1].split()])
+class _Header:
+    """Words behind each name at the beginning of a line, up to the next name."""
+
+    def __init__(self, text: str) -> None:
+        self._words: dict[str, list[str]] = {}
+        found: list[str] = []
+        for line in text.split("\n"):
+            words = line.split()
+            if words and words[0][0].isalpha():
+                found = self._words.setdefault(words[0], [])
+                del words[0]
+            found += words
+
+    def words(self, key: str, n: int) -> list[str]:
+        """First n words."""
+        words = self._words.get(key, [])
+        if len(words) < n:
+            raise ValueError(f"header must have {n} numbers `{key}`; is the file truncated?")
+        return words[:n]
+
+    def reals(self, key: str, n: int) -> Array:
+        """First n numbers."""
+        return reals(self.words(key, n))
+
+    def count(self, key: str) -> int:
+        """Positive whole number, small enough for lists of as many words to follow."""
+        count = whole(self.words(key, 1)[0])
+        if not 0 < count <= sum(map(len, self._words.values())):
+            raise ValueError(f"`{key}` must be positive and fit the file, got {count}")
+        return count
 
 
 def _blocks(text: str) -> list[tuple[str, dict[tuple[int, ...], float]]]:
     """Kind of derivatives and elements of every block of total energies, first and second ones."""
-    heads = list(
-        re.finditer(
-            r"^ *(Total energy|1st der\w+|2nd der\w+|3rd der\w+).*elements *: *(\d+)", text, re.M
-        )
-    )
+    heads = list(_HEAD.finditer(text))
     blocks = []
     summary = text.find("List of bloks")
+    told = re.search(r"Number of data blo[ck]+s *= *(\S+)", text)
+    count = sum(summary < 0 or head.start() < summary for head in heads)
+    if told is not None and whole(told[1]) != count:
+        raise ValueError(f"must have {told[1]} data blocks, got {count}; is the file truncated?")
     for k, head in enumerate(heads):
         if 0 <= summary < head.start() or head[1].startswith("3rd"):
             continue
         end = heads[k + 1].start() if k + 1 < len(heads) else len(text)
         lines = text[head.end() : end if summary < 0 else min(end, summary)].splitlines()
         point = [line for line in lines if line.strip().startswith("qpt")]
-        if point and any(float(x) for x in point[0].split()[1:4]):
+        if point and reals(point[0].split()[1:4]).any():
             continue
         elements: dict[tuple[int, ...], float] = {}
         for line in lines:
             words = line.split()
             if len(words) in (2, 4, 6) and words[0] != "qpt":
-                value = float(words[-2].upper().replace("D", "E"))
-                elements[tuple(int(w) for w in words[:-2])] = value
+                element = tuple(whole(word) for word in words[:-2])
+                if element in elements:
+                    raise ValueError(f"block `{head[1]}` must have each element once: {line}")
+                elements[element] = real(words[-2])
         if not np.isfinite(list(elements.values())).all():
             raise ValueError(f"block `{head[1]}` must have finite elements")
-        if len(elements) != int(head[2]):
+        if len(elements) != whole(head[2]):
             raise ValueError(
                 f"block `{head[1]}` must have {head[2]} elements, got {len(elements)}; "
                 "is the file truncated?"
