@@ -33,6 +33,7 @@ def run(options: argparse.Namespace) -> int:
             raise InputError(f"--plot must end in .png, got `{options.plot}`")
         require_new([options.plot], options.overwrite)
     from ase_bec.data import read_dataset
+    from ase_bec.data.in_field import require_zero_field
     from ase_bec.models import load
     from ase_bec.training.evaluation import errors_of, evaluate, table
     from ase_bec.training.parity import plot_parity
@@ -40,6 +41,7 @@ def run(options: argparse.Namespace) -> int:
     with input_checked():
         model = load(options.model)
         data = read_dataset(options.data)
+        require_zero_field(data, "evaluate on frames computed without a field")
         comparisons = evaluate(model, data, progress=True)
         for comparison in comparisons:
             print(f"{comparison.name} in {comparison.unit}, {len(data)} frames")

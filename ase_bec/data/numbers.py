@@ -6,6 +6,7 @@ Python reads `1_0` as ten, and digits of any script; no program that files come 
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from typing import Any
 
 import numpy as np
 
@@ -55,7 +56,8 @@ def reals(words: Iterable[str]) -> Array:
     ValueError
         If one is none.
     """
-    return np.array([real(word) for word in words])
+    given = list(words)
+    return _fast(given) if _is_plain(given) else np.array([real(word) for word in given])
 
 
 def table(rows: Sequence[Sequence[str]]) -> Array:
@@ -69,4 +71,16 @@ def table(rows: Sequence[Sequence[str]]) -> Array:
     if len({len(row) for row in rows}) > 1:
         shorter = min(rows, key=len)
         raise ValueError(f"rows must have as many numbers each, got {' '.join(shorter)[:60]!r}")
+    if all(map(_is_plain, rows)):
+        return _fast(rows)
     return np.array([[real(word) for word in row] for row in rows])
+
+
+def _is_plain(words: Sequence[str]) -> bool:
+    """Whether no word needs a closer look than numpy takes."""
+    text = "".join(words)
+    return text.isascii() and "_" not in text and "D" not in text and "d" not in text
+
+
+def _fast(words: Sequence[Any]) -> Array:
+    return np.array(words, dtype=np.float64)

@@ -16,6 +16,8 @@ Indices = NDArray[np.int64]
 
 _NOBLE_GASES = (2, 10, 18, 36, 54, 86)
 _NEAREST = (0.5, 1.4)  # nearest neighbours over the sum of covalent radii; crystals: 0.71 to 1.37
+_MARGIN = 0.6  # Å, beyond half the sum of the largest radii, up to which pairs are looked at;
+_BOND = 1.15  # and to so many sums of the largest and smallest: a bond, as a rule
 _MEDIAN_FORCE = 50.0  # eV/Å
 _FORCE, _FORCE_AT_ANY = 100.0, 1000.0  # eV/Å on an atom with no neighbour nearer than:
 _PRESSED = 0.75  # of the sum of covalent radii
@@ -83,9 +85,10 @@ class _Distances:
         self._frame = None
         atoms = frame.atoms
         radii = covalent_radii[atoms.numbers]
-        i, j, length = _pairs(frame, 2 * _NEAREST[1] * float(radii.max()))
-        together = radii[i] + radii[j]
-        ratio = length / together
+        largest, smallest = float(radii.max()), float(radii.min())
+        reach = max(largest + _MARGIN, _BOND * (largest + smallest))
+        i, j, length = _pairs(frame, reach)
+        ratio = length / (radii[i] + radii[j])
         if ratio.size and ratio.min() < _NEAREST[0]:
             k = int(ratio.argmin())
             pair = f"{atoms.symbols[i[k]]}-{atoms.symbols[j[k]]} (atoms {i[k]}, {j[k]})"
@@ -96,12 +99,15 @@ class _Distances:
         if lone or np.isin(atoms.numbers, _NOBLE_GASES).all():
             return
         if not ratio.size or ratio.min() > _NEAREST[1]:
+            i, j, length = _pairs(frame, 2 * _NEAREST[1] * largest)
+            ratio = length / (radii[i] + radii[j])
+        if not ratio.size or ratio.min() > _NEAREST[1]:
             what = "have no neighbours within 1.4 times the sum of covalent radii: are they in Å?"
             yield Finding(frame.source, "positions", what, "bohr")
             return
-        nearest = int(ratio.argmin())
+        together, nearest = radii[i] + radii[j], int(ratio.argmin())
         apart = _NEAREST[1] * together[nearest] - length[nearest]
-        self._slack = min(float((length - _NEAREST[0] * together).min()), float(apart))
+        self._slack = min(_MARGIN, float((length - _NEAREST[0] * together).min()), float(apart))
         self._frame = frame
 
 

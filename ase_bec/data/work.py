@@ -27,16 +27,23 @@ _PAIRS = 4  # of frames that a slope is fitted to
 _JUMP = (10.0, 1.0)  # times the work of the sizes of forces, and eV, that an energy may rise by
 
 
-class _Change(NamedTuple):
-    """From one frame to the next; NaN where unknown."""
+class _Pair(NamedTuple):
+    """Two neighbouring frames of the same atoms, near one another."""
 
     first: Frame
     second: Frame
     steps: Array  # Å, within the cell
-    rise: float  # eV, of the energy
-    work: float  # eV, against forces
-    most: float  # eV, if all forces were along the steps
-    strain_work: float  # eV, against the stress
+    strain: Array  # of the cell; zero where it is the same
+
+
+class _Change(NamedTuple):
+    """Energies from one frame to the next, eV."""
+
+    pair: _Pair
+    rise: float  # of the energy
+    work: float  # against forces
+    most: float  # if all forces were along the steps
+    strain_work: float  # against the stress
 
 
 class Mismatch(NamedTuple):
@@ -49,67 +56,64 @@ class Mismatch(NamedTuple):
 
 def mismatches(frames: Sequence[Frame]) -> Iterator[Mismatch]:
     """Contradictions between energies, forces, stress, Born charges and polarization."""
-    changes = [_change(a, b) for a, b in pairwise(frames) if _comparable(a, b)]
-    changes = [c for c in changes if np.isfinite(c.rise)]
-    plain = [c for c in changes if c.strain_work == 0]
+    pairs = [pair for a, b in pairwise(frames) if (pair := _pair(a, b)) is not None]
+    changes = [change for pair in pairs if (change := _change(pair)) is not None]
+    plain = [c for c in changes if not c.pair.strain.any()]
     fit = _fit([c.work for c in plain], [c.rise for c in plain])
     if fit is not None:
         yield _forces_mismatch(plain[0], *fit)
-    strained = [c for c in changes if np.isfinite(c.strain_work) and c.strain_work != 0]
+    strained = [c for c in changes if c.pair.strain.any()]
     fit = _fit([c.strain_work for c in strained], [c.rise - c.work for c in strained])
     if fit is not None:
         yield _stress_mismatch(strained[0], *fit)
-    yield from _dipole_mismatches(frames)
+    yield from _dipole_mismatches(pairs)
     yield from _jumps(changes)
 
 
-def _comparable(a: Frame, b: Frame) -> bool:
-    return (
-        None not in (a.energy, b.energy)
-        and a.forces is not None
-        and b.forces is not None
-        and np.array_equal(a.atoms.numbers, b.atoms.numbers)
-        and np.array_equal(a.atoms.pbc, b.atoms.pbc)
-    )
-
-
-def _change(a: Frame, b: Frame) -> _Change:
-    unknown = _Change(a, b, np.zeros(0), *4 * (np.nan,))
-    if a.energy is None or b.energy is None or a.forces is None or b.forces is None:
-        return unknown
-    found = _steps(a, b)
-    if found is None:
-        return unknown
-    steps, strain = found
-    forces = 0.5 * (a.forces + b.forces)
-    sizes = np.linalg.norm(a.forces, axis=1) + np.linalg.norm(b.forces, axis=1)
-    strain_work = 0.0
-    if strain.any():
-        if a.stress is None or b.stress is None:
-            return unknown
-        tension = a.stress * a.atoms.get_volume() + b.stress * b.atoms.get_volume()
-        strain_work = float(0.5 * np.sum(tension * strain))
-    most = float(0.5 * sizes @ np.linalg.norm(steps, axis=1)) + abs(strain_work)
-    return _Change(
-        a, b, steps, b.energy - a.energy, -float(np.sum(forces * steps)), most, strain_work
-    )
-
-
-def _steps(a: Frame, b: Frame) -> tuple[Array, Array] | None:
-    """Steps of the atoms and strain of the cell, or None where they are large."""
+def _pair(a: Frame, b: Frame) -> _Pair | None:
+    """Steps of the atoms and strain of the cell, or None where they are large or not known."""
+    labels = set(a.labels) & set(b.labels)
+    if not (labels >= {"energy", "forces"} or labels >= {"born_effective_charges", "polarization"}):
+        return None
+    if not np.array_equal(a.atoms.numbers, b.atoms.numbers):
+        return None
+    if not np.array_equal(a.atoms.pbc, b.atoms.pbc):
+        return None
     cell, other = a.atoms.cell.array, b.atoms.cell.array
-    strain = np.zeros((3, 3))
-    moved = b.atoms.positions - a.atoms.positions
-    if not np.allclose(cell, other, rtol=0, atol=1e-6):
+    strain, before = np.zeros((3, 3)), a.atoms.positions
+    if np.abs(cell - other).max() > 1e-6:
         if a.atoms.cell.rank < 3 or b.atoms.cell.rank < 3:
             return None
         deformation = np.linalg.solve(cell, other)  # rows of `other` are rows of `cell` times it
-        strain = 0.5 * (deformation + deformation.T) - np.eye(3)
         if np.abs(deformation - np.eye(3)).max() > _STRAIN:
             return None
-        moved = b.atoms.positions - a.atoms.positions @ deformation
-    steps = shortest_vectors(moved, other, a.atoms.pbc)
-    return None if np.abs(steps).max() > _STEP else (steps, strain)
+        strain, before = 0.5 * (deformation + deformation.T) - np.eye(3), before @ deformation
+    steps = _shortest(b.atoms.positions - before, b)
+    return None if np.abs(steps).max() > _STEP else _Pair(a, b, steps, strain)
+
+
+def _shortest(vectors: Array, frame: Frame) -> Array:
+    """Shortest of the equivalent vectors; those below half a height of the cell are."""
+    heights = 1 / np.sqrt((frame.atoms.cell.reciprocal().array ** 2).sum(axis=1).max())
+    if frame.atoms.cell.rank == 3 and np.sqrt((vectors**2).sum(axis=1).max()) < 0.5 * heights:
+        return vectors
+    return shortest_vectors(vectors, frame.atoms.cell.array, frame.atoms.pbc)
+
+
+def _change(pair: _Pair) -> _Change | None:
+    a, b, steps, strain = pair
+    if a.energy is None or b.energy is None or a.forces is None or b.forces is None:
+        return None
+    strain_work = 0.0
+    if strain.any():
+        if a.stress is None or b.stress is None:
+            return None
+        tension = a.stress * a.atoms.get_volume() + b.stress * b.atoms.get_volume()
+        strain_work = float(0.5 * np.sum(tension * strain))
+    work = -0.5 * float(np.sum((a.forces + b.forces) * steps))
+    sizes = np.sqrt((a.forces**2).sum(axis=1)) + np.sqrt((b.forces**2).sum(axis=1))
+    most = float(0.5 * sizes @ np.sqrt((steps**2).sum(axis=1))) + abs(strain_work)
+    return _Change(pair, b.energy - a.energy, work, most, strain_work)
 
 
 def _jumps(changes: Sequence[_Change]) -> Iterator[Mismatch]:
@@ -117,7 +121,7 @@ def _jumps(changes: Sequence[_Change]) -> Iterator[Mismatch]:
     for change in changes:
         if abs(change.rise) > _JUMP[0] * change.most + _JUMP[1]:
             yield Mismatch(
-                change.second.source,
+                change.pair.second.source,
                 f"`energy` differs by {change.rise:+.4g} eV from that of the frame before, where "
                 f"`forces` allow for {change.most:.2g} eV: one of the two is out of line",
                 "",
@@ -136,7 +140,7 @@ def _fit(expected: Sequence[float], found: Sequence[float]) -> tuple[float, floa
 
 
 def _forces_mismatch(change: _Change, slope: float, correlation: float) -> Mismatch:
-    where = f"{change.first.source} and on"
+    where = f"{change.pair.first.source} and on"
     if correlation < 0:
         what = (
             f"`energy` falls where `forces` do negative work (correlation {correlation:.2f}): "
@@ -151,7 +155,7 @@ def _forces_mismatch(change: _Change, slope: float, correlation: float) -> Misma
 
 
 def _stress_mismatch(change: _Change, slope: float, correlation: float) -> Mismatch:
-    where = f"{change.first.source} and on"
+    where = f"{change.pair.first.source} and on"
     what = (
         f"`energy` changes {slope:.3g} times as much as `stress` does work on the cell "
         f"(correlation {correlation:.2f})"
@@ -175,33 +179,28 @@ def _guess(slope: float) -> str:
     return f"{name} would make it {slope / known[name]:.2f}"
 
 
-def _dipole_mismatches(frames: Sequence[Frame]) -> Iterator[Mismatch]:
+def _dipole_mismatches(pairs: Sequence[_Pair]) -> Iterator[Mismatch]:
     """Changes of the dipole, up to a quantum, against Born charges."""
     expected: list[float] = []
     found: list[float] = []
-    first: Frame | None = None
-    for a, b in pairwise(frames):
+    for a, b, steps, strain in pairs:
         z, other = a.born_effective_charges, b.born_effective_charges
         before, after = a.dipole, b.dipole
-        if z is None or other is None or before is None or after is None:
+        if z is None or other is None or before is None or after is None or strain.any():
             continue
-        if not np.array_equal(a.atoms.numbers, b.atoms.numbers):
-            continue
-        moved = _steps(a, b)
-        if moved is None or moved[1].any():
-            continue
-        predicted = 0.5 * np.einsum("aij,aj->i", z + other, moved[0])
-        change = smallest_dipole(after - before, b.atoms.cell.array)
+        predicted = 0.5 * np.einsum("aij,aj->i", z + other, steps)
+        change = after - before
         limit = 0.25 * b.atoms.cell.lengths().min()
+        if np.linalg.norm(change) > limit:
+            change = smallest_dipole(change, b.atoms.cell.array)
         if max(np.linalg.norm(predicted), np.linalg.norm(change)) < limit:
             expected += predicted.tolist()
             found += change.tolist()
-            first = first or a
     fit = _fit(expected, found)
-    if fit is not None and first is not None:
+    if fit is not None:
         what = (
             f"`polarization` changes {fit[0]:.3g} times as much as `born_effective_charges` say "
             f"(correlation {fit[1]:.2f})"
         )
         advice = "give both for positive charges, in e and e/Å²"
-        yield Mismatch(f"{first.source} and on", what, advice)
+        yield Mismatch(f"{pairs[0].first.source} and on", what, advice)

@@ -24,7 +24,7 @@ class DataOptions:
     ----------
     files : list of str
         As for :func:`ase_bec.data.read_dataset`; relative to the TOML file.
-    keys, units, displacement_first, sum_rule
+    keys, units, displacement_first, sum_rule, net_charge
         As for :func:`ase_bec.data.read_dataset`.
     split : str
         ``random`` frames, whole kinds of ``config_type``, or a ``block`` at the end of the files.
@@ -39,6 +39,7 @@ class DataOptions:
     units: dict[str, str] = field(default_factory=dict)
     displacement_first: bool = False
     sum_rule: str | tuple[str, ...] | None = None
+    net_charge: float | None = None
     split: str = "random"
     validation: float | tuple[str, ...] = 0.1
     test: float | tuple[str, ...] = 0.0

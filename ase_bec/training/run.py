@@ -11,6 +11,7 @@ from typing import Any, NamedTuple
 import torch
 
 from ase_bec.data import Dataset, read_dataset
+from ase_bec.data.in_field import require_zero_field
 from ase_bec.progress import progress_bar
 from ase_bec.training.build import make_task
 from ase_bec.training.config import Config
@@ -121,8 +122,9 @@ def _read(config: Config, say: Callable[[str], None]) -> Dataset:
     d = config.data
     data = read_dataset(
         d.files, keys=d.keys or None, units=d.units or None,
-        displacement_first=d.displacement_first, sum_rule=d.sum_rule,
+        displacement_first=d.displacement_first, sum_rule=d.sum_rule, net_charge=d.net_charge,
     )  # fmt: skip
+    require_zero_field(data, "`ase-bec convert --from-fields` makes Born charges of them")
     for line in data.summary().splitlines():
         say(line)
     return data

@@ -10,7 +10,7 @@ from ase import Atoms, units
 
 from ase_bec.data.frame import Array, Frame
 from ase_bec.data.net_charge import settled_charge
-from ase_bec.data.numbers import real, reals, whole
+from ase_bec.data.numbers import reals, strict, whole
 
 _HEAD = re.compile(
     r"^ *(Total energy|1st der\w+|2nd der\w+|3rd der\w+)[^\n]*elements *: *(\S+)", re.M
@@ -140,23 +140,26 @@ def _blocks(text: str) -> list[tuple[str, dict[tuple[int, ...], float]]]:
         point = [line for line in lines if line.strip().startswith("qpt")]
         if point and reals(point[0].split()[1:4]).any():
             continue
-        elements: dict[tuple[int, ...], float] = {}
-        for line in lines:
-            words = line.split()
-            if len(words) in (2, 4, 6) and words[0] != "qpt":
-                element = tuple(whole(word) for word in words[:-2])
-                if element in elements:
-                    raise ValueError(f"block `{head[1]}` must have each element once: {line}")
-                elements[element] = real(words[-2])
-        if not np.isfinite(list(elements.values())).all():
-            raise ValueError(f"block `{head[1]}` must have finite elements")
-        if len(elements) != whole(head[2]):
-            raise ValueError(
-                f"block `{head[1]}` must have {head[2]} elements, got {len(elements)}; "
-                "is the file truncated?"
-            )
-        blocks.append((head[1], elements))
+        blocks.append((head[1], _elements(lines, head[1], whole(head[2]))))
     return blocks
+
+
+def _elements(lines: list[str], kind: str, n: int) -> dict[tuple[int, ...], float]:
+    """Derivatives of a block, by directions and perturbations."""
+    rows = [row for line in lines if len(row := line.split()) in (2, 4, 6) and row[0] != "qpt"]
+    values = reals(row[-2] for row in rows)
+    if not np.isfinite(values).all():
+        raise ValueError(f"block `{kind}` must have finite elements")
+    for row in rows:
+        strict("".join(row[:-2]))
+    keys = [tuple(map(int, row[:-2])) for row in rows]
+    elements = dict(zip(keys, values.tolist(), strict=True))
+    if len(elements) != n or len(rows) != n:
+        raise ValueError(
+            f"block `{kind}` must have {n} elements, got {len(elements)} in {len(rows)} lines; is "
+            "the file truncated?"
+        )
+    return elements
 
 
 def _gradients(elements: dict[tuple[int, ...], float], atoms: Atoms) -> dict[str, Any]:

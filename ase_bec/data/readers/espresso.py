@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass, field
+from functools import lru_cache
 from itertools import islice
 from typing import Any
 
@@ -14,19 +15,20 @@ from ase.data import atomic_numbers
 from ase_bec.data.branches import smallest_dipole
 from ase_bec.data.frame import Array, Frame
 from ase_bec.data.net_charge import settled_charge
-from ase_bec.data.numbers import real, reals, whole
+from ase_bec.data.numbers import real, reals, table, whole
+from ase_bec.data.readers.marks import lines_with
 
 FIELD = units.Ha / units.Bohr / np.sqrt(2)  # V/Å per Rydberg atomic unit
 DIPOLE = units.Bohr / np.sqrt(2)  # e Å per Rydberg atomic unit
-_MARK = re.compile(
-    r"^!+ +total energy +=.*"
-    r"|^ +convergence (?:has been achieved|NOT achieved).*"
-    r"|^ +Forces acting on atoms.*"
-    r"|^ +total +stress .*"
-    r"|^CELL_PARAMETERS.*"
-    r"|^ATOMIC_POSITIONS.*"
-    r"|^(?:Electronic|Ionic) Dipole on Cartesian axes *$",
-    re.M,
+_MARKS = (
+    "!    total energy ",
+    "  convergence has been achieved",
+    "  convergence NOT achieved",
+    "  Forces acting on atoms",
+    "  total   stress ",
+    "CELL_PARAMETERS",
+    "ATOMIC_POSITIONS",
+    "Dipole on Cartesian axes",
 )
 NUMBER = r"[-+]?[0-9]+\.[0-9]*(?:[EeDd][-+]?[0-9]+)?"
 ACCURACY = 10.0  # times the threshold: that of the first of several steps may be looser
@@ -116,8 +118,8 @@ def header(text: str) -> tuple[Atoms, float | None]:
     length = real(alat[1]) * units.Bohr
     sites = _sites(text, whole(count[1]))
     symbols = [element(label) for label, *_ in sites]
-    positions = np.array([reals(site[1:]) for site in sites]) * length
-    cell = np.array([reals(axis) for axis in axes]) * length
+    positions = table([site[1:] for site in sites]) * length
+    cell = table(axes) * length
     if abs(np.linalg.det(cell)) < 1e-3:
         raise ValueError(f"crystal axes must span a volume, got {axes}")
     told = re.search(rf"unit-cell volume += +({NUMBER})", text)
@@ -160,16 +162,17 @@ def _field(text: str) -> Array | None:
 def _net_charge(text: str, sites: list[tuple[str, ...]]) -> float | None:
     """Valences less electrons, None where they are not told."""
     electrons = re.search(rf"number of electrons += +({NUMBER})", text)
-    table = re.search(r"atomic species +valence.*\n((?: +\S+ +[0-9.]+ +.*\n)+)", text)
-    if electrons is None or table is None:
+    species = re.search(r"atomic species +valence.*\n((?: +\S+ +[0-9.]+ +.*\n)+)", text)
+    if electrons is None or species is None:
         return None
-    valence = {row.split()[0]: real(row.split()[1]) for row in table[1].splitlines()}
+    valence = {row.split()[0]: real(row.split()[1]) for row in species[1].splitlines()}
     missing = {site[0] for site in sites} - set(valence)
     if missing:
         raise ValueError(f"species must have a valence, got none for {min(missing)}")
     return round(sum(valence[site[0]] for site in sites) - real(electrons[1]), 2) + 0.0
 
 
+@lru_cache(maxsize=1024)
 def element(label: str) -> str:
     """Symbol of a species label such as O1 or Fe_up.
 
@@ -190,16 +193,15 @@ def _steps(text: str, atoms: Atoms) -> list[_Step]:
     n, threshold = len(atoms), _threshold(text)
     steps: list[_Step] = []
     now = _Step(atoms.copy())
-    dipole: dict[str, Array] = {}
-    for mark in _MARK.finditer(text):
-        line, at = mark[0], mark.end()
+    dipoles: dict[str, int] = {}  # where they begin
+    for line, _, at in lines_with(text, _MARKS):
         if line.startswith("!"):
             if "forces" in now.labels:  # the same structure once more, in a new basis
                 now = _Step(now.atoms.copy())
             now.labels["energy"] = real(line.split()[-2]) * units.Ry
             now.failed = _inaccurate(text, at, threshold)
-            if len(dipole) == 2:
-                total = (dipole["Electronic"] + dipole["Ionic"]) * DIPOLE
+            if len(dipoles) == 2:
+                total = sum(_rows(text, k, 3, first=1)[:, 0] for k in dipoles.values()) * DIPOLE
                 shortest = smallest_dipole(total, now.atoms.cell.array)
                 now.labels["polarization"] = shortest / now.atoms.get_volume()
             _append(steps, now)
@@ -210,7 +212,7 @@ def _steps(text: str, atoms: Atoms) -> list[_Step]:
             now = _Step(now.atoms.copy())
             _set_positions(now.atoms, line, _listed(text, at, atoms), atoms)
         elif "Dipole" in line:
-            dipole[line.split()[0]] = _rows(text, at, 3, first=1)[:, 0]
+            dipoles[line.split()[0]] = at
         elif "NOT achieved" in line:
             now.failed = line.strip()
             _append(steps, now)
@@ -251,7 +253,7 @@ def _forces(text: str, at: int, n: int) -> Array:
         raise ValueError(f"table of forces must have {n} lines, got more: {lines[n].strip()!r}")
     if [row[1] for row in words[:n]] != [str(k + 1) for k in range(n)]:
         raise ValueError(f"table of forces must be of atoms 1 to {n}, got {lines[0].strip()!r} …")
-    rows = np.array([reals(row[row.index("=") + 1 :]) for row in words[:n]])
+    rows = table([row[row.index("=") + 1 :] for row in words[:n]])
     if rows.shape != (n, 3):
         raise ValueError(f"forces must have three components, got {lines[0].strip()!r} …")
     return rows
@@ -269,7 +271,7 @@ def _listed(text: str, at: int, atoms: Atoms) -> Array:
         raise ValueError(f"table must have {n} lines, got more: {lines[-1].strip()!r}")
     if [element(row[0]) for row in rows] != atoms.get_chemical_symbols():
         raise ValueError("ATOMIC_POSITIONS must list the atoms in the order of the header")
-    return np.array([reals(row[1:4]) for row in rows])
+    return table([row[1:4] for row in rows])
 
 
 def _length(line: str, atoms: Atoms) -> float:
@@ -295,4 +297,4 @@ def _rows(text: str, at: int, n: int, first: int = 0) -> Array:
     rows = [line.split()[first : first + 3] for line in lines]
     if len(rows) != n or len({len(row) for row in rows}) != 1:
         raise ValueError(f"table must have {n} lines, got {len(rows)}; is the file truncated?")
-    return np.array([reals(row) for row in rows])
+    return table(rows)

@@ -5,11 +5,9 @@ from __future__ import annotations
 import re
 from typing import Any
 
-import numpy as np
-
 from ase_bec.data.frame import Array, Frame
 from ase_bec.data.net_charge import settled_charge
-from ase_bec.data.numbers import reals
+from ase_bec.data.numbers import table
 from ase_bec.data.readers.espresso import NUMBER, header
 
 _ROW = rf"\( *({NUMBER}) +({NUMBER}) +({NUMBER}) *\)"
@@ -73,7 +71,7 @@ def _section(text: str, heading: str, n: int) -> Array | None:
     found = re.search(rf"^ +{heading}", text, re.M)
     if found is None:
         return None
-    rows: list[Array] = []
+    rows: list[tuple[str, ...]] = []
     atom = axis = 0
     for line in text[found.end() : found.end() + 200 * (n + 20)].split("\n")[1:]:
         words = line.split()
@@ -81,7 +79,7 @@ def _section(text: str, heading: str, n: int) -> Array | None:
         if row:
             if words[0].startswith("E") and words[0] != f"E{'xyz'[axis % 3]}":
                 raise ValueError(f"`{heading}` must be in order x, y, z, got {line.strip()!r}")
-            rows.append(reals(row.groups()))
+            rows.append(row.groups())
             axis += 1
         elif words[:1] == ["atom"]:
             atom += 1
@@ -91,4 +89,4 @@ def _section(text: str, heading: str, n: int) -> Array | None:
             break
     if len(rows) != n:
         raise ValueError(f"`{heading}` must have {n} rows, got {len(rows)}; truncated?")
-    return np.array(rows)
+    return table(rows)

@@ -12,7 +12,7 @@ from ase import Atoms, units
 from ase_bec.data.branches import smallest_dipole
 from ase_bec.data.frame import Array, Frame
 from ase_bec.data.net_charge import settled_charge
-from ase_bec.data.numbers import real, reals, whole
+from ase_bec.data.numbers import real, reals, table, whole
 from ase_bec.data.readers.espresso import ACCURACY, DIPOLE, FIELD, element
 
 _ROUNDING = 1e-8  # Å
@@ -118,7 +118,7 @@ def _labels(part: Any) -> tuple[Atoms, dict[str, Any]]:
     order = [row.get("index", str(k)) for k, row in enumerate(rows, start=1)]
     if whole(told) != len(rows) or order != [str(k + 1) for k in range(len(rows))]:
         raise ValueError(f"must list the {told} atoms of `nat` in order, got {len(rows)}")
-    positions = np.array([_numbers(row) for row in rows]) * units.Bohr
+    positions = table([row.text.split() for row in rows]) * units.Bohr
     symbols = [element(row.get("name")) for row in rows]
     atoms = Atoms(symbols, positions=positions, cell=cell, pbc=True)
     labels: dict[str, Any] = {"energy": real(part.findtext("total_energy/etot")) * units.Ha}

@@ -12,24 +12,24 @@ from ase import Atoms, units
 from ase_bec.data.branches import smallest_dipole
 from ase_bec.data.frame import Array, Frame
 from ase_bec.data.net_charge import settled_charge
-from ase_bec.data.numbers import real, reals
+from ase_bec.data.numbers import real, reals, whole
+from ase_bec.data.readers.marks import lines_with
 from ase_bec.data.readers.outcar_header import Header, read_header
 
 _KBAR = 0.1 * units.GPa
-_MARK = re.compile(
-    r"^ +direct lattice vectors"
-    r"|^ *POSITION +TOTAL-FORCE \(eV/Angst\) *$"
-    r"|^ +in kB .*"
-    r"|^  free  energy   TOTEN .*"
-    r"|^.* Ionic dipole moment: p\[ion\].*electrons Angst"
-    r"|^.* Total electronic dipole moment: p\[elc\].*electrons Angst"
-    r"|^ *MACROSCOPIC STATIC DIELECTRIC TENSOR \(including local field.*"
-    r"|^ *BORN EFFECTIVE CHARGES .*cummulative output\).*"
-    r"|^-+ Iteration +\d+\( *\d+\)"
-    r"|^ total energy-change .*"
-    r"|aborting loop because EDIFF is reached"
-    r"|^ *Linear response to external field, progress.*",
-    re.M,
+_MARKS = (
+    "direct lattice vectors",
+    "TOTAL-FORCE (eV/Angst)",
+    "  in kB ",
+    "  free  energy   TOTEN ",
+    " p[ion]=",
+    " p[elc]=",
+    "MACROSCOPIC STATIC DIELECTRIC TENSOR (including local field",
+    "BORN EFFECTIVE CHARGES ",
+    "- Iteration ",
+    "total energy-change ",
+    "aborting loop because EDIFF is reached",
+    "Linear response to external field, progress",
 )
 _GLUED = re.compile(r"\s*(-?\d+\.\d+)(?=[-\s]|$)", re.ASCII)  # Fortran leaves no blank before -
 
@@ -125,7 +125,7 @@ class _Loop:
 
     def step(self, line: str) -> None:
         """Count an electronic step."""
-        self._steps = int(line[line.index("(") + 1 : -1])
+        self._steps = whole(line.split("(")[1].split(")")[0].strip())
         self._change = 0.0
 
     def change(self, line: str) -> None:
@@ -158,13 +158,12 @@ def _steps(text: str, name: str, head: Header, complete: bool) -> list[_Step]:
     steps: list[_Step] = []
     now, loop, n = _Step(), _Loop(head), len(head.symbols)
     try:
-        for mark in _MARK.finditer(text):
-            line, at = mark[0], mark.end()
-            if "Iteration" in line:
+        for line, _, at in lines_with(text, _MARKS):
+            if "- Iteration" in line:
                 loop.step(line)
             elif "energy-change" in line:
                 loop.change(line)
-            elif "direct lattice" in line:
+            elif line.strip().startswith("direct lattice"):
                 now.cell = _rows(text, at, 3)[:, :3]
             elif "TOTAL-FORCE" in line:
                 table = _rows(text, at, n, skip=1)
@@ -180,17 +179,19 @@ def _steps(text: str, name: str, head: Header, complete: bool) -> list[_Step]:
                 now.unconverged = loop.end()
             elif "Linear response" in line:
                 loop.begin_response()
-            elif "TOTEN" in line and now.positions is not None:
+            elif "TOTEN" in line:
+                if now.positions is None:
+                    continue
                 now.energy = real(line.split("=")[1].split()[0])
                 steps.append(now)
                 now, loop = _Step(cell=now.cell), _Loop(head)
-            elif steps and "TOTEN" not in line:
+            elif steps:
                 _response(steps[-1], line, text, at, n)
                 if loop.reached < loop.progress or loop.unconverged:
                     steps[-1].unconverged = loop.unconverged or "EDIFF was not reached"
     except (ValueError, IndexError) as error:
         if complete:
-            line_number = text.count("\n", 0, mark.start()) + 1
+            line_number = text.count("\n", 0, at) + 1
             raise ValueError(f"{name}, line {line_number}: damaged ({error})") from error
     return steps
 

@@ -46,8 +46,8 @@ def read_header(text: str, name: str) -> Header:
         symbols, counts = _composition(head, text.count("\n"))
         _refuse_field(head)
         charge = _net_charge(head, counts)
-        steps = re.search(r"\bNELM +=\s*([^\s;]+)", head)
-        threshold = re.search(r"\bEDIFF +=\s*(\S+)", head)
+        steps = re.search(r" NELM +=\s*([^\s;]+)", head)
+        threshold = re.search(r" EDIFF +=\s*(\S+)", head)
         return Header(
             [s for s, n in zip(symbols, counts, strict=True) for _ in range(n)],
             charge,
@@ -74,7 +74,7 @@ def _composition(head: str, lines: int) -> tuple[list[str], list[int]]:
         raise ValueError(f"{len(symbols)} elements (VRHFIN) for {len(counts)} types")
     if min(counts) < 1 or sum(counts) > lines:
         raise ValueError(f"`ions per type` must be of {lines} lines at most, got {counts}")
-    totals = {whole(n) for n in re.findall(r"\bNIONS +=\s*(\S+)", head)}
+    totals = {whole(n) for n in re.findall(r"NIONS +=\s*(\S+)", head)}
     if totals - {sum(counts)}:
         raise ValueError(
             f"`ions per type` and NIONS must agree, got {sum(counts)} and {max(totals)}"
@@ -95,7 +95,7 @@ def _refuse_field(head: str) -> None:
     """Refuse runs in a field, whose labels contain it; LCALCEPS runs have one of their own."""
     if re.search(r"LCALCEPS *= +T", head):
         return
-    for key, values in re.findall(r"\b(EFIELD(?:_PEAD)?) *=([-+.\deEdD \t]*)", head):
+    for key, values in re.findall(r"(EFIELD(?:_PEAD)?) *=([-+.0-9eEdD \t]*)", head):
         if reals(values.split()).any():
             raise ValueError(
                 f"computed in an electric field ({key} = {values.strip()}), which energy and "
