@@ -15,6 +15,7 @@ from ase_bec.data.work import mismatches
 
 _WAIVED = ("unit_check", "waived")  # key and value in `info` of frames that were taken as they are
 _SUM_RULE = 1e-3  # e, below which residuals are rounding
+_PART, _CHARGE = 0.01, 2.0  # e, of a net charge beside whole ones, and at all
 _NET_FORCE = 0.5  # eV/Å
 
 
@@ -59,7 +60,7 @@ def check_units(frames: Sequence[Frame], units_known: bool = False) -> tuple[str
     for key, found in strange.items():
         others = f"; likewise in {len(found) - 1} other frames" if len(found) > 1 else ""
         lines.append(f"{found[0].source}: `{key}` {found[0].what}{others}")
-    return (*lines, *_net_force_notes(frames))
+    return (*lines, *_uneven_notes(frames, units_known), *_net_force_notes(frames))
 
 
 def _take(
@@ -98,6 +99,7 @@ def notes(frames: Sequence[Frame]) -> tuple[str, ...]:
         *_duplicate_notes(frames),
         *_sum_rule_notes(frames),
         *_field_notes(frames),
+        *_charge_notes(frames),
         *_unread_notes(frames),
     )
 
@@ -151,6 +153,20 @@ def _sum_rule_notes(frames: Sequence[Frame]) -> list[str]:
     return [text]
 
 
+def _charge_notes(frames: Sequence[Frame]) -> list[str]:
+    """A line about net charges that are parts of a charge, or more than an ion's."""
+    strange = [f for f in frames if abs(f.net_charge - round(f.net_charge)) > _PART]
+    strange += [f for f in frames if f not in strange and abs(f.net_charge) > _CHARGE]
+    if not strange:
+        return []
+    charge, count = strange[0].net_charge, len(strange)
+    return [
+        f"net charge of {charge:+g} e in {strange[0].source}"
+        + (f" and others, {count} frames" if count > 1 else "")
+        + ": is it meant? It is that of the file, or of `net_charge`"
+    ]
+
+
 def _field_notes(frames: Sequence[Frame]) -> list[str]:
     lines = []
     inside = sum(frame.electric_field is not None for frame in frames)
@@ -185,6 +201,16 @@ def _unread_notes(frames: Sequence[Frame]) -> list[str]:
     return [
         f"keys that look like labels were not read: {listed}; name them where they are, such as "
         f"keys={{'{label}': '{key}'}}"
+    ]
+
+
+def _uneven_notes(frames: Sequence[Frame], units_known: bool) -> list[str]:
+    """Lines about labels that a program has left out in some of its steps."""
+    counts = {x: sum(x in frame.labels for frame in frames) for x in ("energy", "forces", "stress")}
+    return [
+        f"{frames[0].source} and on: only {count} of {len(frames)} frames have `{label}`"
+        for label, count in counts.items()
+        if units_known and 0 < count < len(frames)
     ]
 
 

@@ -206,7 +206,8 @@ def read_dataset(
     groups: list[list[Frame]] = []
     lines: list[str] = []
     for path in map(Path, files):
-        kind, group = read_frames(path, format, allow_unconverged, net_charge, mapping)
+        kind, group, found = read_frames(path, format, allow_unconverged, net_charge, mapping)
+        lines += found
         if check_units:
             lines += checks.check_units(group, units_known=kind not in MAPPED)
         else:

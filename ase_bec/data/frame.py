@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 Array = NDArray[np.float64]
 
+_LARGEST = 1e15  # in any unit, beyond which a number is damage
 COULOMB = 14.399645478425668  # e²/(4πε₀) in eV Å
 LABELS = (
     "energy",
@@ -112,6 +113,10 @@ class Frame:
             raise ValueError(f"{self.source}: `{name}` must have shape {shape}, got {array.shape}")
         if not np.isfinite(array).all():
             raise ValueError(f"{self.source}: `{name}` must be finite, got NaN or infinity")
+        if array.size and np.abs(array).max() > _LARGEST:
+            raise ValueError(
+                f"{self.source}: `{name}` must be below {_LARGEST:g}, got {np.abs(array).max():g}"
+            )
         return array
 
     def __len__(self) -> int:

@@ -198,7 +198,7 @@ def _converted(candidate: _Candidate, atoms: Atoms, source: str) -> Array:
     """Value in the shape and of the kind of a label of :class:`Frame`."""
     label, key, value = candidate
     if label in ("stress", "virial", "dielectric_tensor", "polarizability"):
-        tensor = _tensor(source, key, value, (3, 3))
+        tensor = _tensor(source, key, value, (3, 3), voigt=label in ("stress", "virial"))
         if label == "virial":
             return -tensor / _volume(atoms, source, key)
         if label == "polarizability":
@@ -212,9 +212,12 @@ def _converted(candidate: _Candidate, atoms: Atoms, source: str) -> Array:
     return array
 
 
-def _tensor(source: str, key: str, value: Any, shape: tuple[int, ...]) -> Array:
+def _tensor(
+    source: str, key: str, value: Any, shape: tuple[int, ...], voigt: bool = False
+) -> Array:
+    """Tensor of nine numbers, or of six in ASE's order, which has a meaning for stress only."""
     array = _numbers(source, key, value)
-    if shape == (3, 3) and array.shape == (6,):
+    if voigt and array.shape == (6,):
         return np.asarray(voigt_6_to_full_3x3_stress(array))
     if array.size != np.prod(shape) or (array.ndim > 1 and array.shape[0] != shape[0]):
         rows = f"({shape[0]}, 3, 3) or ({shape[0]}, 9)" if len(shape) == 3 else "(3, 3) or (9,)"

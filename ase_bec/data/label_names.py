@@ -104,7 +104,7 @@ def suspect(key: str, value: Any, n: int) -> str | None:
         "stress": (6, 9),
         "born_effective_charges": (9 * n,),
         "polarization": (3,),
-        "dielectric_tensor": (6, 9),
+        "dielectric_tensor": (9,),
         "electric_field": (1, 3),
         "net_charge": (1,),
     }[label]

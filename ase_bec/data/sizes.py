@@ -16,6 +16,7 @@ Indices = NDArray[np.int64]
 
 _NOBLE_GASES = (2, 10, 18, 36, 54, 86)
 _NEAREST = (0.5, 1.4)  # nearest neighbours over the sum of covalent radii; crystals: 0.71 to 1.37
+_FAR = 1e4  # Å
 _MARGIN = 0.6  # Å, beyond half the sum of the largest radii, up to which pairs are looked at;
 _BOND = 1.15  # and to so many sums of the largest and smallest: a bond, as a rule
 _MEDIAN_FORCE = 50.0  # eV/Å
@@ -84,6 +85,10 @@ class _Distances:
             return
         self._frame = None
         atoms = frame.atoms
+        farthest = float(np.abs(atoms.positions).max())
+        if farthest > _FAR:
+            what = f"are up to {farthest:.3g} Å from the origin"
+            yield Finding(frame.source, "positions", what)
         radii = covalent_radii[atoms.numbers]
         largest, smallest = float(radii.max()), float(radii.min())
         reach = max(largest + _MARGIN, _BOND * (largest + smallest))

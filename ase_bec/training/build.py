@@ -10,6 +10,7 @@ import torch
 
 from ase_bec.data import Dataset
 from ase_bec.models.energy import NeuralNetworkPotential
+from ase_bec.models.formats.limits import check_sizes
 from ase_bec.models.formats.saved import load
 from ase_bec.models.polarization import PolarizationModel
 from ase_bec.models.terms.equivariant import EquivariantNetwork
@@ -53,6 +54,7 @@ def make_task(config: Config, data: Dataset) -> tuple[Task[Any], list[str]]:
     kind = options.pop("kind", "equivariant")
     if kind not in KINDS:
         raise ValueError(f"`model.kind` must be one of {', '.join(KINDS)}, got {kind!r}")
+    check_sizes({"elements": list(data.elements), **options})
     dtype, device = getattr(torch, config.training.dtype), config.training.device
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(config.training.seed)

@@ -159,7 +159,7 @@ def read_config(path: str | PathLike[str], overrides: Sequence[str] = ()) -> Con
         raise FileNotFoundError(f"there is no file `{path}`")
     try:
         content = tomllib.loads(path.read_text())
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError, RecursionError) as error:
         raise ValueError(f"`{path}` must be a TOML file, got: {error}") from error
     for text in overrides:
         _override(content, text)
@@ -189,7 +189,7 @@ def _override(content: dict[str, Any], text: str) -> None:
             raise ValueError(f"`{key.strip()}` must be a setting, got the value `{section}` in it")
     try:
         content[name] = tomllib.loads(f"x = {value}")["x"]
-    except tomllib.TOMLDecodeError:
+    except (tomllib.TOMLDecodeError, RecursionError):
         content[name] = value.strip()
 
 

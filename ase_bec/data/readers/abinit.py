@@ -7,11 +7,14 @@ from typing import Any
 
 import numpy as np
 from ase import Atoms, units
+from ase.data import chemical_symbols
 
 from ase_bec.data.frame import Array, Frame
 from ase_bec.data.net_charge import settled_charge
 from ase_bec.data.numbers import reals, strict, whole
+from ase_bec.data.readers.crystal import crystal
 
+_SAME, _SYMMETRY = 1e-12, 5e-3  # of the largest derivative: by two fields, by field and position
 _HEAD = re.compile(
     r"^ *(Total energy|1st der\w+|2nd der\w+|3rd der\w+)[^\n]*elements *: *(\S+)", re.M
 )
@@ -83,12 +86,12 @@ def _structure(text: str) -> tuple[Atoms, Array]:
     if not set(types) <= set(range(1, ntypat + 1)):
         raise ValueError(f"`typat` must be of {ntypat} types, got {sorted(set(types))}")
     kinds = np.array(types) - 1
-    numbers = header.reals("znucl", ntypat).round().astype(int)[kinds]
-    if not 0 < numbers.min() <= numbers.max() < 119:
-        raise ValueError(f"`znucl` must be of elements, got {sorted(set(numbers.tolist()))}")
+    charges = header.reals("znucl", ntypat).round()
+    if not 0 < charges.min() <= charges.max() < len(chemical_symbols):
+        raise ValueError(f"`znucl` must be of elements, got {charges.tolist()}")
+    numbers = charges.astype(int)[kinds]
     scaled = header.reals("xred", 3 * n).reshape(n, 3)
-    atoms = Atoms(numbers, scaled_positions=scaled, cell=cell, pbc=True)
-    return atoms, header.reals("zion", ntypat)[kinds]
+    return crystal(numbers.tolist(), cell, scaled=scaled), header.reals("zion", ntypat)[kinds]
 
 
 class _Header:
@@ -105,11 +108,13 @@ class _Header:
             found += words
 
     def words(self, key: str, n: int) -> list[str]:
-        """First n words."""
+        """All n words."""
         words = self._words.get(key, [])
-        if len(words) < n:
-            raise ValueError(f"header must have {n} numbers `{key}`; is the file truncated?")
-        return words[:n]
+        if len(words) != n:
+            raise ValueError(
+                f"header must have {n} numbers `{key}`, got {len(words)}; is the file truncated?"
+            )
+        return words
 
     def reals(self, key: str, n: int) -> Array:
         """First n numbers."""
@@ -172,8 +177,10 @@ def _gradients(elements: dict[tuple[int, ...], float], atoms: Atoms) -> dict[str
         labels["forces"] = -np.array(reduced) @ reciprocal.T * units.Ha
         diagonal = [elements[i, n + 3] for i in (1, 2, 3)]
         yz, xz, xy = (elements[i, n + 4] for i in (1, 2, 3))
-    except KeyError:
-        return labels
+    except KeyError as error:
+        raise ValueError(
+            f"1st derivatives must be by all coordinates and strains, not {error}"
+        ) from error
     stress = np.diag(diagonal) + np.array([[0, xy, xz], [xy, 0, yz], [xz, yz, 0]])
     labels["stress"] = stress * units.Ha / units.Bohr**3
     return labels
@@ -204,4 +211,7 @@ def _block(elements: dict[tuple[int, ...], float], p: int, q: int) -> Array | No
     for order in ([(i, p, j, q) for i, j in keys], [(j, q, i, p) for i, j in keys]):
         if all(key in elements for key in order):
             found.append(np.array([elements[key] for key in order]).reshape(3, 3))
+    allowed = _SAME if p == q else _SYMMETRY
+    if len(found) == 2 and np.ptp(found, axis=0).max() > allowed * np.abs(found).max():
+        raise ValueError(f"derivatives by {p} and {q} must be those by {q} and {p}")
     return np.mean(found, axis=0) if found else None

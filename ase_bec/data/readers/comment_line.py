@@ -43,6 +43,7 @@ def read_pairs(comment: str) -> dict[str, Any]:
     if "=" not in comment:
         return {"comment": comment} if comment else {}
     found: dict[str, str | None] = {}
+    before: str | None = None
     at = 0
     while at < len(comment):
         pair = _PAIR.match(comment, at)
@@ -50,9 +51,11 @@ def read_pairs(comment: str) -> dict[str, Any]:
             raise ValueError(f"must be key=value, got {comment[at : at + 60]!r}; is a quote open?")
         key = _bare(pair["key"])
         value = None if pair["equals"] is None else _bare(pair["value"])
+        if value is None and before is not None and _is_number(key) and _is_number(before):
+            raise ValueError(f"numbers {before} and {key} must be in quotes, or are one number")
         if key in found and found[key] != value:
             raise ValueError(f"`{key}` must be there once, got {found[key]!r} and {value!r}")
-        found[key] = value
+        found[key] = before = value
         at = pair.end()
     return {key: _value(key, text) for key, text in found.items()}
 
@@ -62,6 +65,10 @@ def _bare(text: str) -> str:
     if text[:1] in ('"', "'", "{", "["):
         text = text[1:-1]
     return re.sub(r"\\(.)", r"\1", text) if "\\" in text else text
+
+
+def _is_number(text: str) -> bool:
+    return _numbers(text, [text]) is not None
 
 
 def _value(key: str, text: str | None) -> Any:

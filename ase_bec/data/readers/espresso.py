@@ -16,6 +16,7 @@ from ase_bec.data.branches import smallest_dipole
 from ase_bec.data.frame import Array, Frame
 from ase_bec.data.net_charge import settled_charge
 from ase_bec.data.numbers import real, reals, table, whole
+from ase_bec.data.readers.crystal import crystal
 from ase_bec.data.readers.marks import lines_with
 
 FIELD = units.Ha / units.Bohr / np.sqrt(2)  # V/Å per Rydberg atomic unit
@@ -31,6 +32,7 @@ _MARKS = (
     "Dipole on Cartesian axes",
 )
 NUMBER = r"[-+]?[0-9]+\.[0-9]*(?:[EeDd][-+]?[0-9]+)?"
+_AXES = 1e-5  # rounding of a volume by that of axes with six decimals
 ACCURACY = 10.0  # times the threshold: that of the first of several steps may be looser
 
 
@@ -108,32 +110,41 @@ def header(text: str) -> tuple[Atoms, float | None]:
     ValueError
         If it is not there, or counts of atoms or volumes contradict each other.
     """
-    alat = re.search(rf"celldm\(1\)= *({NUMBER})", text)
+    alat = re.search(rf"celldm\(1\)= *({NUMBER})\s", text)
     if alat is None:
-        alat = re.search(rf"lattice parameter \(\S+\) += +({NUMBER})", text)
-    axes = re.findall(rf"a\(\d\) = \( *({NUMBER}) +({NUMBER}) +({NUMBER})", text)[:3]
+        alat = re.search(rf"lattice parameter \(\S+\) += +({NUMBER}) +a\.u\.", text)
+    axes = re.findall(rf"a\((\S)\) = \( *({NUMBER}) +({NUMBER}) +({NUMBER}) *\)", text)[:3]
     count = re.search(r"number of atoms/cell += +(\S+)", text)
     if alat is None or len(axes) != 3 or count is None:
         raise ValueError("no cell (celldm, crystal axes) or number of atoms")
+    if [axis[0] for axis in axes] != ["1", "2", "3"]:
+        raise ValueError(f"crystal axes must be a(1) to a(3), got {', '.join(a[0] for a in axes)}")
     length = real(alat[1]) * units.Bohr
     sites = _sites(text, whole(count[1]))
     symbols = [element(label) for label, *_ in sites]
     positions = table([site[1:] for site in sites]) * length
-    cell = table(axes) * length
-    if abs(np.linalg.det(cell)) < 1e-3:
-        raise ValueError(f"crystal axes must span a volume, got {axes}")
-    told = re.search(rf"unit-cell volume += +({NUMBER})", text)
+    cell = table([axis[1:] for axis in axes]) * length
+    atoms = crystal(symbols, cell, positions)
+    _check_volume(text, cell, alat[1])
+    return atoms, _net_charge(text, sites)
+
+
+def _check_volume(text: str, cell: Array, alat: str) -> None:
+    """Refuse a volume that is not that of the axes, to the digits of the file."""
+    told = re.search(rf"unit-cell volume += +({NUMBER})\s", text)
+    if told is None:
+        return
     volume = abs(np.linalg.det(cell)) / units.Bohr**3
-    if told is not None and abs(real(told[1]) / volume - 1) > 1e-3:
+    rounding = 3e-4 / real(alat) if len(alat.partition(".")[2]) < 6 else 3e-6 / real(alat)
+    if abs(real(told[1]) - volume) > (rounding + _AXES) * volume + 1e-4:
         raise ValueError(f"unit-cell volume must be that of the axes, {volume:.4f}, got {told[1]}")
-    return Atoms(symbols, positions=positions, cell=cell, pbc=True), _net_charge(text, sites)
 
 
 def _sites(text: str, n: int) -> list[tuple[str, ...]]:
     """Label and coordinates of each atom, as the first table of sites has them."""
     if n > text.count("\n"):
         raise ValueError(f"must list {n} atoms (tau), got a shorter file; is it truncated?")
-    row = rf"^ +(\d+) +(\S+) .*tau\( *(\d+)\) = \( *({NUMBER}) +({NUMBER}) +({NUMBER})"
+    row = rf"^ +(\d+) +(\S+) .*tau\( *(\d+)\) = \( *({NUMBER}) +({NUMBER}) +({NUMBER}) *\)"
     found = [(m[1], *m.groups()[1:]) for m in islice(re.finditer(row, text, re.M), n + 1)]
     if len(found) > n and found[n][0] == "1":
         del found[n:]  # the same sites again, in other coordinates
@@ -162,7 +173,8 @@ def _field(text: str) -> Array | None:
 def _net_charge(text: str, sites: list[tuple[str, ...]]) -> float | None:
     """Valences less electrons, None where they are not told."""
     electrons = re.search(rf"number of electrons += +({NUMBER})", text)
-    species = re.search(r"atomic species +valence.*\n((?: +\S+ +[0-9.]+ +.*\n)+)", text)
+    row = rf" +\S+ +{NUMBER} +{NUMBER} +.*\n"
+    species = re.search(rf"atomic species +valence.*\n((?:{row})+)", text)
     if electrons is None or species is None:
         return None
     valence = {row.split()[0]: real(row.split()[1]) for row in species[1].splitlines()}
@@ -201,7 +213,7 @@ def _steps(text: str, atoms: Atoms) -> list[_Step]:
             now.labels["energy"] = real(line.split()[-2]) * units.Ry
             now.failed = _inaccurate(text, at, threshold)
             if len(dipoles) == 2:
-                total = sum(_rows(text, k, 3, first=1)[:, 0] for k in dipoles.values()) * DIPOLE
+                total = sum(_rows(text, k, 1, first=1)[:, 0] for k in dipoles.values()) * DIPOLE
                 shortest = smallest_dipole(total, now.atoms.cell.array)
                 now.labels["polarization"] = shortest / now.atoms.get_volume()
             _append(steps, now)
@@ -217,9 +229,11 @@ def _steps(text: str, atoms: Atoms) -> list[_Step]:
             now.failed = line.strip()
             _append(steps, now)
         elif "Forces" in line and "forces" not in now.labels:
+            if "energy" not in now.labels and not now.failed:
+                raise ValueError("forces must follow a total energy (!)")
             now.labels["forces"] = _forces(text, at, n) * units.Ry / units.Bohr
         elif "stress" in line:
-            now.labels["stress"] = -_rows(text, at, 3) * units.Ry / units.Bohr**3
+            now.labels["stress"] = -_rows(text, at, 6)[:, :3] * units.Ry / units.Bohr**3
     return steps
 
 
@@ -249,7 +263,7 @@ def _forces(text: str, at: int, n: int) -> Array:
     is_row = [row[:1] == ["atom"] and "=" in row for row in words]
     if not all(is_row[:n]) or len(is_row) < n:
         raise ValueError(f"table must have {n} lines, got {sum(is_row)}; is the file truncated?")
-    if is_row[n:] == [True]:
+    if is_row[n:] == [True] or _is_numbers(" ".join(lines[n : n + 1])):
         raise ValueError(f"table of forces must have {n} lines, got more: {lines[n].strip()!r}")
     if [row[1] for row in words[:n]] != [str(k + 1) for k in range(n)]:
         raise ValueError(f"table of forces must be of atoms 1 to {n}, got {lines[0].strip()!r} …")
@@ -267,7 +281,9 @@ def _listed(text: str, at: int, atoms: Atoms) -> Array:
     if len(rows) < n or any(len(row) not in (4, 7) for row in rows):
         have = sum(len(row) in (4, 7) for row in rows)
         raise ValueError(f"table must have {n} lines, got {have}; is the file truncated?")
-    if re.match(rf" *\S+(?: +{NUMBER}){{3}}", lines[-1]) and len(lines) > n:
+    if len(lines) > n and (
+        _is_numbers(lines[n]) or re.match(rf" *\S+(?: +{NUMBER}){{3}}", lines[n])
+    ):
         raise ValueError(f"table must have {n} lines, got more: {lines[-1].strip()!r}")
     if [element(row[0]) for row in rows] != atoms.get_chemical_symbols():
         raise ValueError("ATOMIC_POSITIONS must list the atoms in the order of the header")
@@ -291,10 +307,22 @@ def _set_positions(structure: Atoms, line: str, rows: Array, atoms: Atoms) -> No
         structure.positions = rows * _length(line, atoms)
 
 
-def _rows(text: str, at: int, n: int, first: int = 0) -> Array:
-    """Three numbers from column `first` on of the lines that follow; empty lines are skipped."""
-    lines = [line for line in text[at : at + 300 * (n + 3)].split("\n")[1:] if line.strip()][:n]
-    rows = [line.split()[first : first + 3] for line in lines]
-    if len(rows) != n or len({len(row) for row in rows}) != 1:
-        raise ValueError(f"table must have {n} lines, got {len(rows)}; is the file truncated?")
+def _rows(text: str, at: int, width: int, first: int = 0) -> Array:
+    """Three rows of numbers, from column `first` on, of the lines that follow and are not empty."""
+    lines = [line for line in text[at : at + 2000].split("\n")[1:] if line.strip()]
+    rows = [line.split()[first:] for line in lines[:3]]
+    if len(rows) != 3 or any(len(row) != width for row in rows):
+        raise ValueError(
+            f"table must have 3 lines of {width} numbers, got {len(rows)}; is the file truncated?"
+        )
+    if _is_numbers("".join(lines[3:4])):
+        raise ValueError(f"table must have 3 lines, got more: {lines[3].strip()!r}")
     return table(rows)
+
+
+def _is_numbers(line: str) -> bool:
+    """Whether a line holds numbers and nothing else."""
+    try:
+        return len(reals(line.split())) > 0
+    except ValueError:
+        return False

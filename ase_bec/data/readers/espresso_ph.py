@@ -10,7 +10,7 @@ from ase_bec.data.net_charge import settled_charge
 from ase_bec.data.numbers import table
 from ase_bec.data.readers.espresso import NUMBER, header
 
-_ROW = rf"\( *({NUMBER}) +({NUMBER}) +({NUMBER}) *\)"
+_ROW = re.compile(rf" *(?:E\S*([xyz]) +)?\( *({NUMBER}) +({NUMBER}) +({NUMBER}) *\) *")
 
 
 def read_ph(
@@ -67,25 +67,25 @@ def read_ph(
 
 
 def _section(text: str, heading: str, n: int) -> Array | None:
-    """Rows in brackets after the first such heading."""
+    """Rows in brackets right after the first such heading, those of atoms in order."""
     found = re.search(rf"^ +{heading}", text, re.M)
     if found is None:
         return None
     rows: list[tuple[str, ...]] = []
-    atom = axis = 0
+    atom = 0
     for line in text[found.end() : found.end() + 200 * (n + 20)].split("\n")[1:]:
         words = line.split()
-        row = re.search(_ROW, line)
-        if row:
-            if words[0].startswith("E") and words[0] != f"E{'xyz'[axis % 3]}":
+        row = _ROW.fullmatch(line)
+        if row is not None:
+            axis, *numbers = row.groups()
+            if axis is not None and axis != "xyz"[len(rows) % 3]:
                 raise ValueError(f"`{heading}` must be in order x, y, z, got {line.strip()!r}")
-            rows.append(row.groups())
-            axis += 1
+            rows.append(tuple(numbers))
         elif words[:1] == ["atom"]:
             atom += 1
-            if words[1:2] != [str(atom)] or axis % 3:
+            if words[1:2] != [str(atom)] or len(rows) != 3 * (atom - 1):
                 raise ValueError(f"`{heading}` must be of atoms in order, got {line.strip()!r}")
-        elif rows and words:
+        elif words:
             break
     if len(rows) != n:
         raise ValueError(f"`{heading}` must have {n} rows, got {len(rows)}; truncated?")

@@ -13,6 +13,7 @@ from ase_bec.data.branches import smallest_dipole
 from ase_bec.data.frame import Array, Frame
 from ase_bec.data.net_charge import settled_charge
 from ase_bec.data.numbers import real, reals, table, whole
+from ase_bec.data.readers.crystal import crystal
 from ase_bec.data.readers.espresso import ACCURACY, DIPOLE, FIELD, element
 
 _ROUNDING = 1e-8  # Å
@@ -54,8 +55,11 @@ def read_pw_xml(
         charge = settled_charge("tot_charge", real(own), net_charge)
     except (AttributeError, TypeError, ValueError) as error:
         raise ValueError(f"{name}: {error}") from error
+    parts = [*root.findall("step"), output]
+    if len(parts) != sum(part.tag in ("step", "output") for part in root.iter()):
+        raise ValueError(f"{name}: a <step> or <output> lies within another; is it damaged?")
     frames: list[Frame] = []
-    for part in (*root.findall("step"), output):
+    for part in parts:
         source = f"{name}, frame {len(frames)}"
         failed = _unconverged(part, root)
         if failed and not allow_unconverged:
@@ -112,15 +116,13 @@ def _labels(part: Any) -> tuple[Atoms, dict[str, Any]]:
     structure = part.find("atomic_structure")
     rows = structure.findall("atomic_positions/atom")
     cell = np.array([_numbers(structure.find(f"cell/a{k}")) for k in (1, 2, 3)]) * units.Bohr
-    if abs(np.linalg.det(cell)) < 1e-3:
-        raise ValueError("cell must have a volume")
     told = structure.get("nat", str(len(rows)))
     order = [row.get("index", str(k)) for k, row in enumerate(rows, start=1)]
     if whole(told) != len(rows) or order != [str(k + 1) for k in range(len(rows))]:
         raise ValueError(f"must list the {told} atoms of `nat` in order, got {len(rows)}")
     positions = table([row.text.split() for row in rows]) * units.Bohr
     symbols = [element(row.get("name")) for row in rows]
-    atoms = Atoms(symbols, positions=positions, cell=cell, pbc=True)
+    atoms = crystal(symbols, cell, positions)
     labels: dict[str, Any] = {"energy": real(part.findtext("total_energy/etot")) * units.Ha}
     forces, stress = part.find("forces"), part.find("stress")
     if forces is not None:

@@ -48,9 +48,17 @@ def read_extxyz(
     """
     lines = text.split("\n")
     frames = []
+    sizes: dict[str, int] = {}
     for index, (first, n) in enumerate(_starts(lines, name)):
         source = f"{name}, frame {index}"
         atoms = _atoms(lines[first + 1], lines[first + 2 : first + 2 + n], source)
+        for key in atoms.info:
+            if label_of(key) in ("stress", "virial"):
+                size = np.size(atoms.info[key])
+                if sizes.setdefault(key, size) != size:
+                    raise ValueError(
+                        f"{source}: `{key}` must have {sizes[key]} numbers as before, got {size}"
+                    )
         frames.append(frame_from_atoms(atoms, source, keys, units, displacement_first, net_charge))
     return frames
 

@@ -7,12 +7,13 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
-from ase import Atoms, units
+from ase import units
 
 from ase_bec.data.branches import smallest_dipole
 from ase_bec.data.frame import Array, Frame
 from ase_bec.data.net_charge import settled_charge
 from ase_bec.data.numbers import real, reals, whole
+from ase_bec.data.readers.crystal import crystal
 from ase_bec.data.readers.marks import lines_with
 from ase_bec.data.readers.outcar_header import Header, read_header
 
@@ -95,7 +96,9 @@ def read_outcar(
                 f"{source}: electrons have not converged ({step.unconverged}); "
                 "allow_unconverged=True takes it"
             )
-        atoms = Atoms(head.symbols, positions=step.positions, cell=step.cell, pbc=True)
+        if step.cell is None or step.positions is None:
+            raise ValueError(f"{source}: has no lattice vectors")
+        atoms = crystal(head.symbols, step.cell, step.positions)
         labels = dict(step.labels)
         if step.ionic is not None and step.electronic is not None:
             dipole = -(step.ionic + step.electronic)
@@ -164,12 +167,14 @@ def _steps(text: str, name: str, head: Header, complete: bool) -> list[_Step]:
             elif "energy-change" in line:
                 loop.change(line)
             elif line.strip().startswith("direct lattice"):
-                now.cell = _rows(text, at, 3)[:, :3]
+                now.cell = _cell(text, at)
             elif "TOTAL-FORCE" in line:
+                if now.positions is not None:
+                    raise ValueError("the step before must have an energy (TOTEN)")
                 table = _rows(text, at, n, skip=1)
                 now.positions, now.forces = table[:, :3], table[:, 3:6]
             elif "in kB" in line:
-                xx, yy, zz, xy, yz, zx = _floats(line.split("kB")[1])[:6] * -_KBAR
+                xx, yy, zz, xy, yz, zx = _floats(line.split("kB")[1]) * -_KBAR
                 now.stress = np.array([[xx, xy, zx], [xy, yy, yz], [zx, yz, zz]])
             elif "p[ion]" in line:
                 now.ionic = _vector(line)
@@ -181,19 +186,38 @@ def _steps(text: str, name: str, head: Header, complete: bool) -> list[_Step]:
                 loop.begin_response()
             elif "TOTEN" in line:
                 if now.positions is None:
-                    continue
+                    raise ValueError("the step must have a table of forces (TOTAL-FORCE)")
                 now.energy = real(line.split("=")[1].split()[0])
                 steps.append(now)
                 now, loop = _Step(cell=now.cell), _Loop(head)
             elif steps:
+                if now.positions is not None:
+                    raise ValueError("the step before must have an energy (TOTEN)")
                 _response(steps[-1], line, text, at, n)
                 if loop.reached < loop.progress or loop.unconverged:
                     steps[-1].unconverged = loop.unconverged or "EDIFF was not reached"
+        if now.positions is not None:
+            raise ValueError("the last step must have an energy (TOTEN)")
     except (ValueError, IndexError) as error:
         if complete:
             line_number = text.count("\n", 0, at) + 1
             raise ValueError(f"{name}, line {line_number}: damaged ({error})") from error
     return steps
+
+
+def _cell(text: str, at: int) -> Array:
+    """Lattice vectors, which must be those of the reciprocal ones beside them."""
+    rows = _rows(text, at, 3)
+    if rows.shape != (3, 6):
+        raise ValueError(f"must be direct and reciprocal vectors, got {rows.shape[1]} numbers")
+    cell = rows[:, :3]
+    words = text[at : at + 600].split("\n")[1].split()
+    digits = min(len(word.partition(".")[2]) for word in words[3:])
+    if not np.isfinite(rows).all() or not np.linalg.det(cell):
+        raise ValueError(f"lattice vectors must span a volume, got {cell.tolist()} Å")
+    if np.abs(np.linalg.inv(cell).T - rows[:, 3:]).max() > 0.6 * 10.0**-digits + 1e-9:
+        raise ValueError("direct and reciprocal lattice vectors must belong together")
+    return np.array(cell)
 
 
 def _response(step: _Step, line: str, text: str, at: int, n: int) -> None:
@@ -222,18 +246,16 @@ def _rows(text: str, at: int, n: int, skip: int = 0, ragged: bool = False) -> Ar
     rows = [_floats(line) for line in lines]
     if len({len(row) for row in rows}) != 1 or len(rows[0]) < 3:
         raise ValueError(f"table must have equal lines of numbers, got {lines[0].strip()!r} …")
-    if _goes_on(following, len(rows[0]), ragged):
+    if _goes_on(following):
         raise ValueError(f"table must have {n} lines, got more: {following.strip()!r}")
     return np.array(rows)
 
 
-def _goes_on(line: str, width: int, ragged: bool) -> bool:
+def _goes_on(line: str) -> bool:
     """Whether the line behind a table looks as if it belonged to it."""
     words = line.split()
-    if ragged:
-        return words[:1] == ["ion"]
     try:
-        return len(reals(words)) == width
+        return words[:1] == ["ion"] or len(reals(words)) > 0
     except ValueError:
         return False
 

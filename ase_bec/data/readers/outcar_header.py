@@ -70,6 +70,9 @@ def _composition(head: str, lines: int) -> tuple[list[str], list[int]]:
     unknown = [symbol for symbol in symbols if symbol not in atomic_numbers or symbol == "X"]
     if unknown:
         raise ValueError(f"VRHFIN must be an element, got {unknown[0][:40]!r}")
+    titles = re.findall(r"TITEL +=\s*\S+\s+([A-Z][a-z]?)", head)
+    if titles and titles != symbols:
+        raise ValueError(f"VRHFIN and TITEL must agree, got {symbols} and {titles}")
     if len(symbols) != len(counts):
         raise ValueError(f"{len(symbols)} elements (VRHFIN) for {len(counts)} types")
     if min(counts) < 1 or sum(counts) > lines:

@@ -18,6 +18,7 @@ from ase_bec.data.files import read_text
 from ase_bec.data.frame import Array, Frame
 from ase_bec.data.net_charge import settled_charge
 from ase_bec.data.numbers import reals, strict, table
+from ase_bec.data.readers.crystal import crystal
 
 _CELLS = ("phonopy_disp.yaml", "phonopy.yaml", "POSCAR-unitcell", "POSCAR")
 _LENGTHS = {"angstrom": 1.0, "au": units.Bohr, "bohr": units.Bohr}
@@ -141,12 +142,8 @@ def _yaml_cell(path: Path) -> Atoms:
     if unit is not None and unit[1] not in _LENGTHS:
         raise ValueError(f"`length` must be in {', '.join(_LENGTHS)}, got {unit[1]}")
     scale = _LENGTHS["angstrom" if unit is None else unit[1]]
-    return Atoms(
-        [re.sub(r"\d+$", "", point[0]) for point in points],
-        scaled_positions=table([point[1:] for point in points]),
-        cell=table(lattice) * scale,
-        pbc=True,
-    )
+    symbols = [re.sub(r"\d+$", "", point[0]) for point in points]
+    return crystal(symbols, table(lattice) * scale, scaled=table([point[1:] for point in points]))
 
 
 def _expanded(tensors: Array, named: list[int], atoms: Atoms, source: str, beside: Path) -> Array:

@@ -7,12 +7,13 @@ from typing import Any
 from xml.etree import ElementTree
 
 import numpy as np
-from ase import Atoms, units
+from ase import units
 from ase.data import atomic_numbers
 
 from ase_bec.data.frame import Array, Frame
 from ase_bec.data.net_charge import settled_charge
 from ase_bec.data.numbers import real, reals, table, whole
+from ase_bec.data.readers.crystal import crystal
 
 _KBAR = 0.1 * units.GPa
 
@@ -49,7 +50,10 @@ def read_vasprun(
         charge = settled_charge(name, own, net_charge)
         limit = whole(_parameter(root, "NELM"))
         threshold = real(_parameter(root, "EDIFF", "inf"))
-        calculations = [c for c in root.findall("calculation") if c.find("structure") is not None]
+        steps = root.findall("calculation")
+        if len(steps) != sum(1 for _ in root.iter("calculation")):
+            raise KeyError("a <calculation> lies within another")
+        calculations = [step for step in steps if step.find("structure") is not None]
         frames = []
         for index, calculation in enumerate(calculations):
             source = f"{name}, frame {index}"
@@ -68,6 +72,9 @@ def read_vasprun(
 
 
 def _frame(calculation: Any, symbols: list[str], net_charge: float, source: str) -> Frame:
+    for path in ("structure", "energy", "varray[@name='forces']", "array[@name='born_charges']"):
+        if len(calculation.findall(path)) > 1:
+            raise KeyError(f"a <calculation> with two of {path}")
     structure = calculation.find("structure")
     cell = _table(structure.find("crystal/varray[@name='basis']"))
     scaled = _table(structure.find("varray[@name='positions']"))
@@ -87,9 +94,10 @@ def _frame(calculation: Any, symbols: list[str], net_charge: float, source: str)
     born = calculation.findall("array[@name='born_charges']/set")
     if born:
         labels["born_effective_charges"] = np.array([_table(tensor) for tensor in born])
-    if len(scaled) != len(symbols):
-        raise ValueError(f"{source}: `positions` must be of {len(symbols)} atoms")
-    atoms = Atoms(symbols, scaled_positions=scaled, cell=cell, pbc=True)
+    try:
+        atoms = crystal(symbols, cell, scaled=scaled)
+    except ValueError as error:
+        raise ValueError(f"{source}: {error}") from error
     return Frame(atoms, net_charge=net_charge, source=source, **labels)
 
 
@@ -161,7 +169,10 @@ def _unconverged(calculation: Any, limit: int, threshold: float, labels: tuple[s
 
 
 def _table(element: Any) -> Array:
+    rows = element.findall("v")
+    if any(row.get("name") for row in rows):
+        raise KeyError(f"table {element.get('name')} with a row of another name")
     try:
-        return table([v.text.split() for v in element.findall("v")])
+        return table([row.text.split() for row in rows])
     except ValueError as error:
         raise KeyError(f"table {element.get('name')}: {error}") from error

@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 import os
-import re
 import zipfile
 from os import PathLike
 from pathlib import Path
 from pickle import UnpicklingError
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 from uuid import uuid4
 
 import torch
 
 from ase_bec.models.energy import NeuralNetworkPotential
+from ase_bec.models.formats.limits import check_model, load_plain, reason
 from ase_bec.models.formats.released import RELEASED_MARK, read_released_bec, read_released_nnp
 from ase_bec.models.polarization import PolarizationModel
 
@@ -28,6 +28,7 @@ _CLASSES: dict[str, type[NeuralNetworkPotential] | type[PolarizationModel]] = {
     NeuralNetworkPotential.kind: NeuralNetworkPotential,
     PolarizationModel.kind: PolarizationModel,
 }
+_INCONSISTENT = (LookupError, TypeError, ValueError, ArithmeticError, RuntimeError, AttributeError)
 _FOLDER = Path(__file__).parents[1] / "bundled"
 _BUNDLED = {
     "li3po4-nnp": "potential of Li3PO4, distilled from the one of Shimizu et al. 2023",
@@ -80,10 +81,9 @@ def _check_plain(path: Path) -> None:
     try:
         torch.load(path, weights_only=True)
     except UnpicklingError as error:
-        reason = re.sub(r"\x1b\[\d*m", "", str(error))  # torch prints in bold
         raise ValueError(
             "`metadata` must hold numbers, texts, tensors, and lists and dicts of them, got "
-            f"something else: {reason}"
+            f"{reason(error)}"
         ) from error
 
 
@@ -125,32 +125,25 @@ def load(name_or_path: str | PathLike[str]) -> Model | ReleasedBornCharges:
 
 def _load_saved(path: Path) -> Model:
     try:
-        with zipfile.ZipFile(path) as archive:
-            damaged = archive.testzip()  # torch itself reads over changed numbers
-        if damaged:
-            raise ValueError(f"{damaged} was changed since it was written")
-        content: Any = torch.load(path, map_location="cpu", weights_only=True)
+        content = load_plain(path)
     except UnpicklingError as error:
+        raise ValueError(f"`{path}` must hold numbers and texts, got {reason(error)}") from error
+    except ValueError as error:
         raise ValueError(
-            f"`{path}` must hold numbers and texts, got other content, which is not loaded because "
-            "it could execute code"
-        ) from error
-    except Exception as error:  # torch and zipfile raise many kinds for damaged or foreign files
-        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
-        raise ValueError(
-            f"`{path}` must be a whole model file, got one that cannot be read: {reason}"
+            f"`{path}` must be a whole model file, got one that cannot be read: {error}"
         ) from error
     if not isinstance(content, dict) or content.get("format") != FORMAT:
         raise ValueError(f"`{path}` must be a file written by model.save, got another torch file")
     version, kind = content.get("version"), content.get("kind")
-    if not isinstance(version, int) or version > VERSION:
+    if type(version) is not int or not 0 < version <= VERSION:
+        advice = "it is damaged" if type(version) is int and version < 1 else "update ase_bec"
         raise ValueError(
-            f"`{path}` must have a format version of at most {VERSION}, got {version}: "
-            "update ase_bec"
+            f"`{path}` must have a format version of at most {VERSION}, got {version}: {advice}"
         )
-    if kind not in _CLASSES:
+    if not isinstance(kind, str) or kind not in _CLASSES:
         raise ValueError(f"`{path}` must hold one of {sorted(_CLASSES)}, got {kind!r}")
     try:
+        check_model(content, path.stat().st_size)
         model = _CLASSES[kind].from_config(content["config"], content["metadata"])
         dtypes = {value.dtype for value in content["state"].values()}
         model.to(dtypes.pop() if len(dtypes) == 1 else torch.float64)
@@ -158,7 +151,7 @@ def _load_saved(path: Path) -> Model:
         infinite = [k for k, v in content["state"].items() if not bool(torch.isfinite(v).all())]
         if infinite:
             raise ValueError(f"numbers in {infinite[0]} that are not finite")
-    except (KeyError, TypeError, ValueError, RuntimeError, AttributeError) as error:
-        reason = " ".join(str(error).split())
-        raise ValueError(f"`{path}` must be a consistent model file, got: {reason}") from error
+    except _INCONSISTENT as error:
+        found = " ".join(str(error).split())
+        raise ValueError(f"`{path}` must be a consistent model file, got: {found}") from error
     return model.eval()
