@@ -18,7 +18,10 @@ def input_checked() -> Iterator[None]:
     """Turn the errors by which the library refuses bad input into :class:`InputError`."""
     try:
         yield
-    except (ValueError, TypeError, OSError, NotImplementedError, ImportError) as error:
+    except (
+        ValueError, TypeError, OSError, NotImplementedError, ImportError, RecursionError,
+        OverflowError, MemoryError,
+    ) as error:  # fmt: skip
         raise InputError(" ".join(str(error).split()) or type(error).__name__) from error
 
 

@@ -37,6 +37,7 @@ def run(options: argparse.Namespace) -> int:
 
 def _evaluated(options: argparse.Namespace) -> int:
     from ase_bec.data import read_dataset
+    from ase_bec.data.in_field import require_zero_field
     from ase_bec.models import load
     from ase_bec.training.evaluation import error_table, errors_of, evaluate
     from ase_bec.training.known_frames import known_frames_text
@@ -45,6 +46,7 @@ def _evaluated(options: argparse.Namespace) -> int:
     with input_checked():
         model = load(options.model)
         data = read_dataset(options.data)
+        require_zero_field(data, "evaluate on frames computed without a field")
         known = known_frames_text(model, data, options.data)
         comparisons = evaluate(model, data, progress=True)
         if known is not None:

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from pathlib import Path
+from pickle import UnpicklingError
 from typing import Any
 
 import torch
 
 from ase_bec.atomic_files import atomic_path
 from ase_bec.identity import differing
+from ase_bec.terms.limits import load_plain, reason
 
 __all__ = ["check_identity", "read_checkpoint", "write_checkpoint"]
 
@@ -34,9 +36,9 @@ def read_checkpoint(path: Path) -> dict[str, Any]:
     if not path.is_file():
         raise FileNotFoundError(f"there is no checkpoint `{path}` to go on from")
     try:
-        content: Any = torch.load(path, map_location="cpu", weights_only=True)
-    except Exception as error:  # torch raises many kinds for damaged or foreign files
-        raise ValueError(f"`{path}` must be a whole checkpoint, got: {error}") from error
+        content = load_plain(path)
+    except (UnpicklingError, ValueError) as error:
+        raise ValueError(f"`{path}` must be a whole checkpoint, got: {reason(error)}") from error
     if not isinstance(content, dict) or content.get("format") != FORMAT:
         raise ValueError(f"`{path}` must be a checkpoint of a training, got another torch file")
     if content.get("version") != VERSION:

@@ -12,6 +12,7 @@ from typing import Any, NamedTuple
 import torch
 
 from ase_bec.data import Dataset, read_dataset
+from ase_bec.data.in_field import require_zero_field
 from ase_bec.locks import locked
 from ase_bec.models.formats.saved import load
 from ase_bec.progress import progress_bar
@@ -159,8 +160,9 @@ def _read(config: Config, say: Callable[[str], None]) -> Dataset:
     d = config.data
     data = read_dataset(
         d.files, keys=d.keys or None, units=d.units or None,
-        displacement_first=d.displacement_first, sum_rule=d.sum_rule,
+        displacement_first=d.displacement_first, sum_rule=d.sum_rule, net_charge=d.net_charge,
     )  # fmt: skip
+    require_zero_field(data, "`ase-bec convert --from-fields` makes Born charges of them")
     for line in data.summary().splitlines():
         say(line)
     return data
