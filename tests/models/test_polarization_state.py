@@ -263,7 +263,8 @@ def test_field_calculators_in_threads_share_a_model(quick_switches) -> None:
     model, frames = polarization_model(), structures(4)
 
     def ask(shared: PolarizationModel, atoms: Atoms) -> list[np.ndarray]:
-        calc = FieldCalculator(NoForces(), shared, field=FIELD, net_charge=4)
+        net_charge = sum(shared.formal_charges[symbol] for symbol in atoms.symbols)
+        calc = FieldCalculator(NoForces(), shared, field=FIELD, net_charge=net_charge)
         forces = calc.get_forces(atoms)
         charges = calc.get_property("born_effective_charges", atoms)
         return [forces, charges, np.array(calc.get_potential_energy(atoms))]
