@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 import torch
 from ase import Atoms
-
 from ase_bec.derivatives import chunks, differentiate, on_atoms, strain_derivative
+
 from ase_bec.descriptors.neighbourhoods import Neighbourhoods
 from ase_bec.system import System
 

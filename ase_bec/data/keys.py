@@ -31,6 +31,7 @@ ALIASES: dict[str, tuple[str, ...]] = {
     "dipole": ("dipole", "REF_dipole"),
     "dielectric_tensor": ("dielectric_tensor", "eps", "epsilon", "dielectric"),
     "polarizability": ("polarizability", "REF_polarizability"),
+    "charges": ("charges", "charges_bader", "bader_charges", "REF_charges"),
     "electric_field": ("electric_field",),
     "net_charge": ("net_charge", "tot_charge", "total_charge", "charge"),
     "config_type": ("config_type",),

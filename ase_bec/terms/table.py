@@ -7,6 +7,7 @@ from ase_bec.terms.equivariant import EquivariantNetwork
 from ase_bec.terms.formal_charges import FormalCharges
 from ase_bec.terms.messages import MessagePassingNetwork
 from ase_bec.terms.repulsion import CoreRepulsion
+from ase_bec.terms.split_charges import SplitCharges
 from ase_bec.terms.term import Term
 from ase_bec.terms.vaf import VAFNetwork
 
@@ -21,5 +22,6 @@ TERMS: dict[str, type[Term]] = {
         EquivariantNetwork,
         MessagePassingNetwork,
         VAFNetwork,
+        SplitCharges,
     )
 }

@@ -86,10 +86,14 @@ class Term(nn.Module):
         Furthest neighbour in Å that it sees.
     n_elements : int
         Number of elements that it is made for.
+    has_charges : bool
+        Whether it has a method ``charges``, of the arguments of a rule, that gives those of all
+        atoms (N,) in e.
     """
 
     kind: ClassVar[str]
     in_field: ClassVar[str] = "none"
+    has_charges: ClassVar[bool] = False
     cutoff: float
     n_elements: int
 

@@ -14,9 +14,12 @@ from ase_bec.models.polarization import PolarizationModel
 from ase_bec.models.potential import NeuralNetworkPotential
 from ase_bec.terms.equivariant import EquivariantNetwork
 from ase_bec.terms.messages import MessagePassingNetwork
+from ase_bec.terms.model import Model
+from ase_bec.terms.split_charges import SplitCharges
 from ase_bec.terms.vaf import VAFNetwork
 from ase_bec.training.config import Config
 from ase_bec.training.formal_charges import guess_formal_charges
+from ase_bec.training.tasks.charges import ChargeTask
 from ase_bec.training.tasks.polarization import PolarizationTask
 from ase_bec.training.tasks.potential import PotentialTask
 from ase_bec.training.tasks.task import Task
@@ -28,7 +31,7 @@ NETWORKS = {
     "message-passing": MessagePassingNetwork,
     "vaf": VAFNetwork,
 }
-KINDS = ("nnp", *NETWORKS)
+KINDS = ("nnp", "split-charges", *NETWORKS)
 FITTED = ("metadata", "offsets", "scaling", "kinds")  # not for settings
 
 
@@ -60,6 +63,8 @@ def make_task(config: Config, data: Dataset) -> tuple[Task[Any], list[str]]:
             elements = options.pop("elements", list(data.elements))
             potential = made(NeuralNetworkPotential, options, elements=elements)
             return PotentialTask(potential, config.loss, dtype, device), []
+        if kind == "split-charges":
+            return ChargeTask(_charge_model(options, data), config.loss, dtype, device), []
         model, messages = _polarization_model(kind, options, data)
     return PolarizationTask(model, config.loss, dtype, device), messages
 
@@ -79,7 +84,27 @@ def _further_training(options: dict[str, Any], config: Config) -> Task[Any]:
         return PotentialTask(model, config.loss, dtype, device, trained=True)
     if isinstance(model, PolarizationModel):
         return PolarizationTask(model, config.loss, dtype, device, trained=True)
+    if any(isinstance(term, SplitCharges) for term in getattr(model, "terms", ())):
+        return ChargeTask(model, config.loss, dtype, device, trained=True)
     raise ValueError(f"`model.start` must be a model that can be trained, got `{start}`")
+
+
+def _charge_model(options: dict[str, Any], data: Dataset) -> Model:
+    """Model of split charges alone; charges are given by element, as are immobile ones."""
+    elements = options.pop("elements", list(data.elements))
+    charges, immobile = options.pop("formal_charges", None), options.pop("immobile", None)
+    if not isinstance(charges, dict) or set(charges) != set(elements):
+        raise ValueError(
+            "`model.formal_charges` must be a table with a charge of each of "
+            f"{', '.join(elements)}, got {charges!r}"
+        )
+    options["charges"] = [charges[symbol] for symbol in elements]
+    if immobile is not None:
+        unknown = [symbol for symbol in immobile if symbol not in elements]
+        if unknown:
+            raise ValueError(f"`model.immobile` must name elements of the model, got {unknown[0]}")
+        options["immobile"] = [elements.index(symbol) for symbol in immobile]
+    return Model(elements, [made(SplitCharges, options, n_elements=len(elements))])
 
 
 def _polarization_model(

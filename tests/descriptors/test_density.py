@@ -7,11 +7,11 @@ import numpy as np
 import pytest
 import torch
 from ase import Atoms
+from ase_bec.derivatives import on_atoms
 from brute_force import brute_force_pairs
 from descriptor_examples import STRUCTURES, gradient, seen_by, skewed, tiny
 from scipy.spatial.transform import Rotation
 
-from ase_bec.derivatives import on_atoms
 from ase_bec.descriptors.density import NeighbourDensity
 from ase_bec.descriptors.neighbourhoods import Neighbourhoods
 

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 import torch
 from ase import Atoms
+from ase_bec.derivatives import differentiate, on_atoms
 from descriptor_examples import (
     EXAMPLES,
     STRUCTURES,
@@ -15,7 +16,6 @@ from descriptor_examples import (
     water,
 )
 
-from ase_bec.derivatives import differentiate, on_atoms
 from ase_bec.descriptors.symmetry_functions import SymmetryFunctions
 from ase_bec.descriptors.vector_functions import VectorFunctions
 

@@ -4,12 +4,12 @@ import numpy as np
 import pytest
 import torch
 from ase import Atoms
+from ase_bec.derivatives import chunks
 from descriptor_examples import seen_by, skewed
 from polarization_examples import ELEMENTS, message_passing, polarization_model
 
 import ase_bec
 from ase_bec import MessagePassingNetwork
-from ase_bec.derivatives import chunks
 from ase_bec.descriptors.harmonics import harmonics
 from ase_bec.training.tasks.density import density_geometry
 

@@ -4,13 +4,13 @@ import numpy as np
 import pytest
 import torch
 from ase import Atoms
+from ase_bec.models.projection import dipoles_along
 from descriptor_examples import seen_by, skewed
 from polarization_examples import ELEMENTS, equivariant, polarization_model, vaf
 
 from ase_bec.descriptors import compiled
 from ase_bec.descriptors.neighbourhoods import Neighbourhoods
 from ase_bec.models import projection
-from ase_bec.models.projection import dipoles_along
 
 DIRECTION = torch.tensor([0.3, -0.5, 0.8], dtype=torch.float64)
 

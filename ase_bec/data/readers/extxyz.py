@@ -165,6 +165,8 @@ def write_extxyz(file: TextIO, frames: Iterable[Frame]) -> None:
             arrays["forces"] = frame.forces
         if frame.born_effective_charges is not None:
             arrays["born_effective_charges"] = frame.born_effective_charges.reshape(-1, 9)
+        if frame.charges is not None:
+            arrays["charges"] = frame.charges
         rest = {k: v for k, v in atoms.arrays.items() if k not in ("numbers", "positions")}
         arrays |= {key: _two_dimensional(key, value, frame.source) for key, value in rest.items()}
         file.write(f"{len(atoms)}\n{_comment(frame, arrays)}\n")

@@ -1,0 +1,120 @@
+"""Electrostatics of Gaussian charges: the matrix A of ½ qᵀAq, periodic or not."""
+
+from __future__ import annotations
+
+import math
+from typing import NamedTuple
+
+import numpy as np
+import torch
+from torch import Tensor
+
+__all__ = ["COULOMB", "Interaction", "interaction"]
+
+COULOMB = 14.399645478425668  # e²/(4πε₀) in eV Å
+_TOLERANCE = 1e-11  # of the weight of a wave against that of a long one
+
+
+class Interaction(NamedTuple):
+    """Matrix A (N, N) in eV/e², either as it is or as F Fᵀ.
+
+    Attributes
+    ----------
+    matrix : Tensor or None, (N, N)
+    factor : Tensor or None, (N, M)
+    """
+
+    matrix: Tensor | None
+    factor: Tensor | None
+
+    def dense(self) -> Tensor:
+        """A (N, N)."""
+        if self.matrix is not None:
+            return self.matrix
+        assert self.factor is not None
+        return self.factor @ self.factor.T
+
+    def potential(self, charges: Tensor) -> Tensor:
+        """A q (N,) in V."""
+        if self.matrix is not None:
+            return self.matrix @ charges
+        assert self.factor is not None
+        return self.factor @ (self.factor.T @ charges)
+
+
+def interaction(positions: Tensor, cell: Tensor, pbc: Tensor, width: float) -> Interaction:
+    r"""Interaction of Gaussian charges of standard deviation σ.
+
+    Without periods, A_ij = k_e erf(r/2σ)/r and A_ii = k_e/(σ√π). With three of them, the sum over
+    all images under a conducting boundary,
+
+    .. math:: A_{ij} = \frac{4\pi k_e}{\Omega}\sum_{\mathbf k\ne 0}
+              \frac{e^{-\sigma^2k^2}}{k^2}\cos \mathbf k\cdot(\mathbf r_i-\mathbf r_j),
+
+    which converges as it stands: smooth charges need no sum over images. A net charge is
+    neutralised by a uniform background, whose energy is included.
+
+    Parameters
+    ----------
+    positions : Tensor, (N, 3)
+        Å; differentiable, as is the cell.
+    cell : Tensor, (3, 3)
+        Å, rows are lattice vectors.
+    pbc : Tensor, (3,)
+    width : float
+        σ in Å.
+
+    Raises
+    ------
+    ValueError
+        If some directions are periodic and some are not, or the cell is narrower than σ.
+    """
+    if bool(pbc.all()):
+        return Interaction(None, _waves(positions, cell, width))
+    if bool(pbc.any()):
+        raise ValueError(
+            f"`pbc` must be true in all directions or in none, got {pbc.tolist()}: give a slab a "
+            "cell with vacuum, periodic in all directions"
+        )
+    return Interaction(_direct(positions, width), None)
+
+
+def _direct(positions: Tensor, width: float) -> Tensor:
+    n = len(positions)
+    difference = positions[:, None] - positions[None]
+    own = torch.eye(n, dtype=torch.bool, device=positions.device)
+    # A number of no consequence on the diagonal keeps the root differentiable.
+    distance = (difference.square().sum(dim=2) + own).sqrt()
+    pairs = torch.erf(distance / (2 * width)) / distance
+    return COULOMB * torch.where(own, 1 / (width * math.sqrt(math.pi)), pairs)
+
+
+def _waves(positions: Tensor, cell: Tensor, width: float) -> Tensor:
+    """F (N, 2 waves): cosines and sines, one of k and −k each."""
+    heights = 1 / torch.linalg.inv(cell.detach()).norm(dim=0)
+    if float(heights.min()) < 2 * width:
+        raise ValueError(
+            f"`cell` must be at least {2 * width:g} Å wide for charges of the width {width:g} Å, "
+            f"got {float(heights.min()):.3g} Å: repeat it"
+        )
+    furthest = math.sqrt(-math.log(_TOLERANCE)) / width
+    index = _indices(cell.detach().cpu().numpy(), furthest)
+    k = 2 * math.pi * torch.as_tensor(index).to(cell) @ torch.linalg.inv(cell).T  # [k, x]
+    square = k.square().sum(dim=1)
+    volume = torch.linalg.det(cell).abs()
+    weight = (8 * math.pi * COULOMB / volume * torch.exp(-(width**2) * square) / square).sqrt()
+    phase = positions @ k.T
+    return torch.cat([torch.cos(phase) * weight, torch.sin(phase) * weight], dim=1)
+
+
+def _indices(cell: np.ndarray, furthest: float) -> np.ndarray:
+    """Whole numbers n of all waves k = 2π h⁻¹ n up to a length, one of each n and −n."""
+    most = np.floor(furthest * np.linalg.norm(cell, axis=1) / (2 * math.pi)).astype(int)
+    ranges = [np.arange(-m, m + 1) for m in most]
+    ranges[0] = ranges[0][most[0] :]
+    grid = np.stack(np.meshgrid(*ranges, indexing="ij"), axis=-1).reshape(-1, 3)
+    half = (grid[:, 0] > 0) | ((grid[:, 0] == 0) & (grid[:, 1] > 0))
+    half |= (grid[:, 0] == 0) & (grid[:, 1] == 0) & (grid[:, 2] > 0)
+    grid = grid[half]
+    k = 2 * math.pi * grid @ np.linalg.inv(cell).T
+    return grid[(k * k).sum(axis=1) < furthest**2].astype(float)
