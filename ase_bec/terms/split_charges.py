@@ -222,7 +222,8 @@ class SplitCharges(WholeStructure):
         spacing = centres[1] - centres[0]
         gauss = torch.exp(-0.5 * ((distance[:, None] - centres) / spacing) ** 2)
         near = cosine_cutoff(distance, self.bond_cutoff)
-        return 0.5 * _SOFTNESS * near * softplus((gauss * table.to(distance)).sum(dim=1))
+        raised: Tensor = softplus((gauss * table.to(distance)).sum(dim=1))
+        return 0.5 * _SOFTNESS * near * raised
 
     def _structures(self, system: System, species: Tensor) -> Iterator[tuple[slice, Sites]]:
         """Atoms of each structure, and what their environments say."""
