@@ -107,6 +107,25 @@ class System:
             first=tensor([*starts, pairs_before[-1:]], torch.int64),
         )
 
+    @classmethod
+    def join(cls, systems: Sequence[System]) -> System:
+        """The structures of several systems, one after another."""
+        atoms = np.cumsum([0, *(s.n_atoms for s in systems)]).tolist()
+        pairs = np.cumsum([0, *(len(s.neighbour) for s in systems)]).tolist()
+        before = np.cumsum([0, *(s.n_structures for s in systems)]).tolist()
+        last = systems[0].first.new_tensor(pairs[-1:])
+        shifted = {
+            "batch": [s.batch + n for s, n in zip(systems, before, strict=False)],
+            "neighbour": [s.neighbour + n for s, n in zip(systems, atoms, strict=False)],
+            "first": [*(s.first[:-1] + n for s, n in zip(systems, pairs, strict=False)), last],
+        }
+        return cls(
+            **{
+                f.name: torch.cat(shifted.get(f.name) or [getattr(s, f.name) for s in systems])
+                for f in fields(cls)
+            }
+        )
+
     @property
     def n_atoms(self) -> int:
         """Number of atoms of all structures together."""

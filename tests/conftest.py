@@ -5,7 +5,8 @@ from pathlib import Path
 
 import pytest
 import torch
-from ase_bec.kernels.compiled import HAS_NUMBA, forget_stale_kernels
+
+from ase_bec.kernels.cache import HAS_NUMBA, forget_stale_kernels
 
 
 def pytest_sessionstart() -> None:

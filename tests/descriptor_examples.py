@@ -113,9 +113,24 @@ def seen_by(
     atoms: Atoms, elements: list[str], reach: float, dtype: torch.dtype = torch.float64
 ) -> tuple[System, Neighbourhoods]:
     """All pairs within `reach`, as a system and as neighbourhoods."""
-    system = System.from_atoms(atoms, reach, dtype)
+    system = System.from_atoms(atoms, reach)
     species = torch.tensor([elements.index(symbol) for symbol in atoms.symbols])
-    return system, neighbourhoods(system, species, system.vectors(), 0, len(atoms))
+    return system, neighbourhoods(system, species, system.vectors().to(dtype), 0, len(atoms))
+
+
+def around(
+    species: list[int], neighbour_species: list[int], vectors: torch.Tensor, first: list[int]
+) -> Neighbourhoods:
+    """Centres whose neighbours are none of them."""
+    indices = (torch.tensor(x, dtype=torch.int64) for x in (species, neighbour_species, first))
+    own, others, edges = indices
+    return Neighbourhoods(own, others, vectors, edges, len(own) + torch.arange(len(vectors)))
+
+
+def on_atoms(system: System, by_vectors: torch.Tensor) -> torch.Tensor:
+    """Derivative by positions from that by the vectors of all pairs."""
+    leaf = system.positions.clone().requires_grad_()
+    return torch.autograd.grad(system.with_positions(leaf).vectors(), leaf, by_vectors)[0]
 
 
 def features(

@@ -27,7 +27,7 @@ def potential(
     with torch.random.fork_rng():
         bare = NeuralNetworkPotential(elements, cutoff, **arguments)
     _, nb = seen_by(skewed(), list(elements), cutoff)
-    largest = bare.descriptor(nb).detach().amax(dim=0) + 0.05
+    largest = bare.network.descriptor(nb).detach().amax(dim=0) + 0.05
     high = (largest * (1 + margin)).repeat(len(elements), 1)
     with torch.random.fork_rng():
         torch.manual_seed(seed)
@@ -39,4 +39,4 @@ def potential(
 
 def total_energy(model: NeuralNetworkPotential, atoms: Atoms) -> float:
     _, nb = seen_by(atoms, list(model.elements), model.cutoff)
-    return model(nb).sum().item()
+    return model.network(nb).sum().item()

@@ -10,7 +10,7 @@ from ase import Atoms
 from descriptor_examples import seen_by, skewed
 
 from ase_bec import EquivariantNetwork, MessagePassingNetwork, PolarizationModel, VAFNetwork
-from ase_bec.models.polarization import Network
+from ase_bec.terms.term import LocalDipole
 
 ELEMENTS = ("Li", "P", "O")
 CHARGED = {"Li": 1.0, "P": 5.0, "O": -2.0}  # Q = 2 in `skewed`
@@ -72,7 +72,7 @@ NETWORKS = {"equivariant": equivariant, "message-passing": message_passing, "vaf
 
 
 def polarization_model(
-    network: Network | str = "equivariant",
+    network: LocalDipole | str = "equivariant",
     charges: dict[str, float] | None = CHARGED,
     elements: tuple[str, ...] = ELEMENTS,
 ) -> PolarizationModel:

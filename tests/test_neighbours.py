@@ -1,9 +1,9 @@
-import copy
-import pickle
+"""Neighbour lists against obvious ones, by trying all images and by a tree."""
+
+from collections.abc import Iterator
 
 import numpy as np
 import pytest
-import torch
 from ase import Atoms
 from ase.build import bulk
 from ase.neighborlist import primitive_neighbor_list
@@ -11,10 +11,21 @@ from brute_force import brute_force_pairs
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
-from ase_bec.neighbours import NeighbourList, neighbour_list
-from ase_bec.system import System
+from ase_bec import neighbours
+from ase_bec.kernels.cache import HAS_NUMBA
+from ase_bec.neighbours import neighbour_list
+from ase_bec.verlet import NeighbourList
 
 ALL_BOUNDARIES = [(a, b, c) for a in (0, 1) for b in (0, 1) for c in (0, 1)]
+
+
+@pytest.fixture(params=["images", "tree"], autouse=True, scope="module")
+def way(request: pytest.FixtureRequest) -> Iterator[None]:
+    """All tests hold for either way to the list."""
+    with pytest.MonkeyPatch.context() as patch:
+        if request.param == "tree":
+            patch.setattr(neighbours, "_FEW_ATOMS", 0)
+        yield
 
 
 def pairs(atoms: Atoms, cutoff: float) -> list[tuple[int, ...]]:
@@ -56,6 +67,30 @@ def test_random_cells_match_brute_force(case: tuple[Atoms, float]) -> None:
     expected = brute_force_pairs(atoms, cutoff)
     assert len(set(expected)) == len(expected)
     assert pairs(atoms, cutoff) == expected
+
+
+@pytest.mark.skipif(not HAS_NUMBA, reason="trying all images needs numba")
+@settings(max_examples=80, deadline=None)
+@given(structures(), st.sampled_from([0, 1, 30]))
+def test_both_ways_give_the_same_to_the_last_bit(case: tuple[Atoms, float], away: int) -> None:
+    """Also where atoms lie many cells outside of theirs."""
+    atoms, cutoff = case
+    random = np.random.default_rng(len(atoms))
+    atoms.positions += random.integers(-away, away + 1, (len(atoms), 3)) @ atoms.cell.array
+    images, tree = neighbours._of_few(atoms, cutoff), neighbours._of_many(atoms, cutoff)
+    assert images is not None
+    for found, expected in zip(images, tree, strict=True):
+        assert found.dtype == expected.dtype
+        np.testing.assert_array_equal(found, expected)
+
+
+def test_trying_all_images_is_left_where_there_are_too_many() -> None:
+    """A cell of one atom, so sheared that millions of its images reach into it."""
+    atoms = Atoms("Li", cell=[[3, 0, 0], [1.5e6, 3, 0], [0, 0, 3]], pbc=True)
+    assert neighbours._of_few(atoms, 5.0) is None
+    assert len(neighbour_list(atoms, 5.0)[0]) == len(
+        neighbour_list(Atoms("Li", cell=[3] * 3, pbc=True), 5.0)[0]
+    )
 
 
 @pytest.mark.parametrize("pbc", ALL_BOUNDARIES)
@@ -185,118 +220,6 @@ def test_refuses_bad_distances(value: float) -> None:
 def test_cell_vectors_of_non_periodic_directions_are_not_used(cell: np.ndarray) -> None:
     atoms = Atoms("Li2", positions=[[0, 0, 0], [0, 0, 1]], cell=cell, pbc=False)
     assert pairs(atoms, 4.0) == [(0, 1, 0, 0, 0), (1, 0, 0, 0, 0)]
-
-
-# --- Verlet skin ---------------------------------------------------------------------------
-
-
-def crystal() -> Atoms:
-    atoms = bulk("NaCl", "rocksalt", 5.6)
-    atoms.set_cell(np.array([[0.3, 2.8, 2.9], [2.8, -0.2, 3.2], [3.0, 2.8, 0]]))
-    atoms.rattle(0.1, seed=4)
-    return atoms
-
-
-def system_vectors(system: System, cutoff: float) -> np.ndarray:
-    vectors = system.vectors().numpy()
-    rows = np.column_stack([system.centre.numpy(), system.neighbour.numpy(), vectors])
-    rows = rows[np.linalg.norm(vectors, axis=1) <= cutoff]
-    return rows[np.lexsort(rows.round(6).T[::-1])]
-
-
-def test_skin_list_is_complete_along_a_random_walk() -> None:
-    random = np.random.default_rng(5)
-    atoms, cutoff = crystal(), 5.0
-    skinned = NeighbourList(cutoff, skin=0.8)
-    for step in range(60):
-        atoms.positions += random.normal(scale=0.06, size=(len(atoms), 3))
-        if step % 17 == 16:
-            atoms.wrap()
-        system = skinned.update(atoms)
-        np.testing.assert_array_equal(system.positions.numpy(), atoms.positions)
-        np.testing.assert_allclose(
-            system_vectors(system, cutoff), pair_vectors(atoms, cutoff), atol=1e-10
-        )
-    assert 2 < skinned.builds < 30
-
-
-def test_rebuilds_exactly_when_needed() -> None:
-    atoms = crystal()
-    skinned = NeighbourList(5.0, skin=0.6)
-
-    def builds() -> int:
-        skinned.update(atoms)
-        return skinned.builds
-
-    assert builds() == 1
-    assert builds() == 1
-    atoms.positions[1, 2] += 0.299
-    assert builds() == 1
-    atoms.positions[1, 2] += 0.002
-    assert builds() == 2
-    atoms.positions[0] -= atoms.cell.array[1]  # another image of the same atom
-    assert builds() == 3
-    atoms.set_cell(atoms.cell.array * 1.0001)
-    assert builds() == 4
-    atoms.pbc = (True, True, False)
-    assert builds() == 5
-    atoms.numbers[0] = 19
-    assert builds() == 6
-    del atoms[1]
-    assert builds() == 7
-    assert builds() == 7
-
-
-def test_without_a_skin_every_move_rebuilds() -> None:
-    atoms = crystal()
-    bare = NeighbourList(5.0, skin=0.0)
-    bare.update(atoms)
-    bare.update(atoms)
-    assert bare.builds == 1
-    atoms.positions[0, 0] += 1e-9
-    bare.update(atoms)
-    assert bare.builds == 2
-
-
-def test_bad_positions_are_refused_in_the_middle_of_a_run() -> None:
-    atoms = crystal()
-    skinned = NeighbourList(5.0)
-    skinned.update(atoms)
-    good = atoms.positions.copy()
-    atoms.positions[1, 0] = np.nan
-    with pytest.raises(ValueError, match=r"`atoms\.positions` must be finite"):
-        skinned.update(atoms)
-    atoms.positions = good
-    assert skinned.update(atoms).n_atoms == len(atoms)
-    assert skinned.builds == 1
-
-
-def test_earlier_results_do_not_change() -> None:
-    atoms = crystal()
-    skinned = NeighbourList(5.0)
-    first = skinned.update(atoms)
-    before = first.positions.clone()
-    atoms.positions += 0.01
-    skinned.update(atoms)
-    assert torch.equal(first.positions, before)
-
-
-@pytest.mark.parametrize(
-    "duplicate", [copy.copy, copy.deepcopy, lambda n: pickle.loads(pickle.dumps(n))]
-)
-def test_copies_are_independent(duplicate) -> None:
-    atoms = crystal()
-    original = NeighbourList(5.0, skin=0.4, dtype=torch.float32)
-    original.update(atoms)
-    twin = duplicate(original)
-    assert twin.update(atoms).positions.dtype == torch.float32
-    assert twin.builds == 1
-    atoms.positions[0] += 1.0
-    twin.update(atoms)
-    assert (twin.builds, original.builds) == (2, 1)
-    atoms.positions[0] -= 1.0
-    original.update(atoms)
-    assert original.builds == 1
 
 
 def test_order_does_not_change_where_an_atom_crosses_the_cell_boundary():

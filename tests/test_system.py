@@ -27,7 +27,9 @@ def test_shapes_types_and_meaning() -> None:
     assert system.batch.tolist() == [0, 0]
     assert system.centre.tolist() == i.tolist()
     assert system.neighbour.tolist() == j.tolist()
-    assert system.shift.dtype == system.positions.dtype == torch.float64
+    assert system.positions.dtype == system.cell.dtype == system.vectors().dtype == torch.float64
+    assert system.shift.tolist() == shift.tolist()
+    assert system.shift.dtype == torch.int32
     assert system.first.tolist() == [0, (i == 0).sum(), len(i)]
     expected = atoms.positions[j] - atoms.positions[i] + shift @ atoms.cell.array
     np.testing.assert_allclose(system.vectors().numpy(), expected, rtol=0, atol=1e-14)
@@ -103,17 +105,43 @@ def test_with_positions() -> None:
         system.with_positions(torch.zeros(3))
 
 
-def test_to_changes_floating_tensors_only() -> None:
-    system = System.from_atoms(frames(), 4.0).to("cpu", torch.float32)
+@pytest.mark.parametrize("several", [False, True])
+def test_vectors_of_a_range_of_atoms_are_those_of_their_pairs(several: bool) -> None:
+    system = System.from_atoms(frames() if several else frames()[0], 4.0)
+    n = system.n_atoms
+    for start, stop in [(0, n), (0, 1), (1, n), (1, 2), (n, n), (1, 1)]:
+        chosen = (system.centre >= start) & (system.centre < stop)
+        assert torch.equal(system.vectors(start, stop), system.vectors()[chosen])
+    assert torch.equal(system.vectors(1), system.vectors(1, n))
+
+
+def test_vectors_are_right_however_far_from_the_origin() -> None:
+    """Differences are taken in double precision: 1e6 Å away they lose 1e-9 Å and no more."""
+    atoms = frames()[0]
+    expected = System.from_atoms(atoms, 5.0).vectors()
+    atoms.positions += [1e6, -1e6, 1e6]
+    moved = System.from_atoms(atoms, 5.0)
+    torch.testing.assert_close(moved.vectors(), expected, rtol=0, atol=1e-9)
+
+
+def test_sums_by_structure() -> None:
+    system = System.from_atoms(frames(), 4.0)
+    values = torch.arange(18.0, dtype=torch.float64).reshape(9, 2)
+    sums = system.sum_structures(values)
+    assert sums.tolist() == [[2, 4], [18, 21], [10, 11], [42, 45]]
+    alone = System.from_atoms(frames()[0], 4.0)
+    assert alone.sum_structures(values[:2]).tolist() == [[2, 4]]
+    assert alone.sum_structures(values[:2, 0]).tolist() == [2]
+
+
+def test_to_another_device_keeps_types() -> None:
+    system = System.from_atoms(frames(), 4.0)
+    moved = system.to("meta")
     for field in dataclasses.fields(system):
-        dtype = getattr(system, field.name).dtype
-        if field.name in ("positions", "cell", "shift"):
-            assert dtype == torch.float32
-        else:
-            assert dtype == (torch.bool if field.name == "pbc" else torch.int64)
-    assert system.to().positions.dtype == torch.float32
-    direct = System.from_atoms(frames(), 4.0, dtype=torch.float32)
-    assert torch.equal(direct.vectors(), system.vectors())
+        before, after = getattr(system, field.name), getattr(moved, field.name)
+        assert (after.dtype, after.shape, after.device.type) == (before.dtype, before.shape, "meta")
+    direct = System.from_atoms(frames(), 4.0, device="meta")
+    assert direct.positions.device.type == direct.shift.device.type == "meta"
 
 
 def test_refuses_an_empty_list() -> None:

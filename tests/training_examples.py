@@ -14,8 +14,8 @@ from ase_bec.models import (
     PolarizationModel,
     VAFNetwork,
 )
-from ase_bec.models.polarization import Network
 from ase_bec.neighbours import neighbour_list
+from ase_bec.terms.term import LocalDipole
 from ase_bec.training.tasks.polarization import PolarizationTask
 
 ELEMENTS = ("Li", "F")
@@ -64,7 +64,7 @@ def crystals(n: int, seed: int = 0) -> list[Frame]:
     return frames
 
 
-def network(kind: str) -> Network:
+def network(kind: str) -> LocalDipole:
     """A tiny network of each kind."""
     if kind == "equivariant":
         return EquivariantNetwork(2, CUTOFF, radial=6, degree=2, channels=3, hidden=(12,))

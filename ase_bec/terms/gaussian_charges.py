@@ -5,14 +5,12 @@ from __future__ import annotations
 import math
 from typing import NamedTuple
 
-import numpy as np
 import torch
 from torch import Tensor
 
-__all__ = ["COULOMB", "Interaction", "interaction"]
+from ase_bec.terms.ewald import COULOMB, volume_of, waves_of
 
-COULOMB = 14.399645478425668  # e²/(4πε₀) in eV Å
-_TOLERANCE = 1e-11  # of the weight of a wave against that of a long one
+__all__ = ["Interaction", "interaction"]
 
 
 class Interaction(NamedTuple):
@@ -51,8 +49,9 @@ def interaction(positions: Tensor, cell: Tensor, pbc: Tensor, width: float) -> I
     .. math:: A_{ij} = \frac{4\pi k_e}{\Omega}\sum_{\mathbf k\ne 0}
               \frac{e^{-\sigma^2k^2}}{k^2}\cos \mathbf k\cdot(\mathbf r_i-\mathbf r_j),
 
-    which converges as it stands: smooth charges need no sum over images. A net charge is
-    neutralised by a uniform background, whose energy is included.
+    as :func:`ase_bec.terms.ewald.ewald_matrix` has it for any widths. One width for all and no
+    splitting make A = F Fᵀ, so that matrix, potentials and forces come from one set of waves. A net
+    charge is neutralised by a uniform background, whose energy is included.
 
     Parameters
     ----------
@@ -70,7 +69,7 @@ def interaction(positions: Tensor, cell: Tensor, pbc: Tensor, width: float) -> I
         If some directions are periodic and some are not, or the cell is narrower than σ.
     """
     if bool(pbc.all()):
-        return Interaction(None, _waves(positions, cell, width))
+        return Interaction(None, _factor(positions, cell, width))
     if bool(pbc.any()):
         raise ValueError(
             f"`pbc` must be true in all directions or in none, got {pbc.tolist()}: give a slab a "
@@ -89,32 +88,17 @@ def _direct(positions: Tensor, width: float) -> Tensor:
     return COULOMB * torch.where(own, 1 / (width * math.sqrt(math.pi)), pairs)
 
 
-def _waves(positions: Tensor, cell: Tensor, width: float) -> Tensor:
-    """F (N, 2 waves): cosines and sines, one of k and −k each."""
+def _factor(positions: Tensor, cell: Tensor, width: float) -> Tensor:
+    """F (N, 2 waves): cosines and sines, of one of k and −k each."""
     heights = 1 / torch.linalg.inv(cell.detach()).norm(dim=0)
     if float(heights.min()) < 2 * width:
         raise ValueError(
             f"`cell` must be at least {2 * width:g} Å wide for charges of the width {width:g} Å, "
             f"got {float(heights.min()):.3g} Å: repeat it"
         )
-    furthest = math.sqrt(-math.log(_TOLERANCE)) / width
-    index = _indices(cell.detach().cpu().numpy(), furthest)
-    k = 2 * math.pi * torch.as_tensor(index).to(cell) @ torch.linalg.inv(cell).T  # [k, x]
-    square = k.square().sum(dim=1)
-    volume = torch.linalg.det(cell).abs()
-    weight = (8 * math.pi * COULOMB / volume * torch.exp(-(width**2) * square) / square).sqrt()
-    phase = positions @ k.T
+    waves = waves_of(cell, width)
+    square = waves.square().sum(dim=1)
+    weight = torch.exp(-(width**2) * square) / square
+    weight = (8 * math.pi * COULOMB / volume_of(cell) * weight).sqrt()
+    phase = positions @ waves.T
     return torch.cat([torch.cos(phase) * weight, torch.sin(phase) * weight], dim=1)
-
-
-def _indices(cell: np.ndarray, furthest: float) -> np.ndarray:
-    """Whole numbers n of all waves k = 2π h⁻¹ n up to a length, one of each n and −n."""
-    most = np.floor(furthest * np.linalg.norm(cell, axis=1) / (2 * math.pi)).astype(int)
-    ranges = [np.arange(-m, m + 1) for m in most]
-    ranges[0] = ranges[0][most[0] :]
-    grid = np.stack(np.meshgrid(*ranges, indexing="ij"), axis=-1).reshape(-1, 3)
-    half = (grid[:, 0] > 0) | ((grid[:, 0] == 0) & (grid[:, 1] > 0))
-    half |= (grid[:, 0] == 0) & (grid[:, 1] == 0) & (grid[:, 2] > 0)
-    grid = grid[half]
-    k = 2 * math.pi * grid @ np.linalg.inv(cell).T
-    return grid[(k * k).sum(axis=1) < furthest**2].astype(float)

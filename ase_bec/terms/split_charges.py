@@ -203,7 +203,7 @@ class SplitCharges(WholeStructure):
 
     def outputs(self, features: Tensor, species: Tensor) -> Tensor:
         """What the networks say of n centres, (n, 2 + radial · n_elements)."""
-        scaled = self.scaling(features, species)
+        scaled: Tensor = self.scaling(features, species)
         out = scaled.new_zeros(len(scaled), 2 + self.radial * self.n_elements)
         for element, network in enumerate(self.networks):
             index = (species == element).nonzero()[:, 0]

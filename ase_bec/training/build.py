@@ -9,29 +9,20 @@ from typing import Any
 import torch
 
 from ase_bec.data import Dataset
-from ase_bec.models.formats.saved import load
-from ase_bec.models.polarization import PolarizationModel
-from ase_bec.models.potential import NeuralNetworkPotential
-from ase_bec.terms.equivariant import EquivariantNetwork
-from ase_bec.terms.messages import MessagePassingNetwork
-from ase_bec.terms.model import Model
+from ase_bec.models import Model, NeuralNetworkPotential, PolarizationModel, load
 from ase_bec.terms.split_charges import SplitCharges
-from ase_bec.terms.vaf import VAFNetwork
+from ase_bec.terms.table import TERMS
+from ase_bec.terms.term import LocalDipole, Term
 from ase_bec.training.config import Config
 from ase_bec.training.formal_charges import guess_formal_charges
 from ase_bec.training.tasks.charges import ChargeTask
-from ase_bec.training.tasks.polarization import PolarizationTask
+from ase_bec.training.tasks.model import ModelTask
+from ase_bec.training.tasks.polarization import TRAININGS, PolarizationTask
 from ase_bec.training.tasks.potential import PotentialTask
 from ase_bec.training.tasks.task import Task
 
-__all__ = ["KINDS", "make_task"]
+__all__ = ["make_task"]
 
-NETWORKS = {
-    "equivariant": EquivariantNetwork,
-    "message-passing": MessagePassingNetwork,
-    "vaf": VAFNetwork,
-}
-KINDS = ("nnp", "split-charges", *NETWORKS)
 FITTED = ("metadata", "offsets", "scaling", "kinds")  # not for settings
 
 
@@ -54,19 +45,19 @@ def make_task(config: Config, data: Dataset) -> tuple[Task[Any], list[str]]:
     if "start" in options:
         return _further_training(options, config), []
     kind = options.pop("kind", "equivariant")
-    if kind not in KINDS:
-        raise ValueError(f"`model.kind` must be one of {', '.join(KINDS)}, got {kind!r}")
-    dtype, device = getattr(torch, config.training.dtype), config.training.device
+    if not isinstance(kind, str) or (kind != "nnp" and kind not in TERMS):
+        raise ValueError(f"`model.kind` must be one of nnp, {', '.join(TERMS)}, got {kind!r}")
+    elements = options.pop("elements", list(data.elements))
+    messages: list[str] = []
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(config.training.seed)
         if kind == "nnp":
-            elements = options.pop("elements", list(data.elements))
-            potential = made(NeuralNetworkPotential, options, elements=elements)
-            return PotentialTask(potential, config.loss, dtype, device), []
-        if kind == "split-charges":
-            return ChargeTask(_charge_model(options, data), config.loss, dtype, device), []
-        model, messages = _polarization_model(kind, options, data)
-    return PolarizationTask(model, config.loss, dtype, device), messages
+            model: Model = made(NeuralNetworkPotential, options, elements=elements)
+        elif issubclass(TERMS[kind], LocalDipole):
+            model, messages = _polarization_model(TERMS[kind], elements, options, data)
+        else:
+            model = Model(elements, [made(TERMS[kind], options, n_elements=len(elements))])
+    return _task(model, config), messages
 
 
 def _further_training(options: dict[str, Any], config: Config) -> Task[Any]:
@@ -77,40 +68,28 @@ def _further_training(options: dict[str, Any], config: Config) -> Task[Any]:
             f"`model.{next(iter(options))}` is that of the model to start from: give `model.start` "
             "alone, or none"
         )
-    model: Any = load(start)
+    model = load(start)
+    if not isinstance(model, Model):
+        raise ValueError(f"`model.start` must be a model that can be trained, got `{start}`")
     model.metadata = {"start": model.metadata}
+    return _task(model, config, trained=True)
+
+
+def _task(model: Model, config: Config, trained: bool = False) -> Task[Any]:
+    """The quickest task for a model."""
     dtype, device = getattr(torch, config.training.dtype), config.training.device
     if isinstance(model, NeuralNetworkPotential):
-        return PotentialTask(model, config.loss, dtype, device, trained=True)
-    if isinstance(model, PolarizationModel):
-        return PolarizationTask(model, config.loss, dtype, device, trained=True)
-    if any(isinstance(term, SplitCharges) for term in getattr(model, "terms", ())):
-        return ChargeTask(model, config.loss, dtype, device, trained=True)
-    raise ValueError(f"`model.start` must be a model that can be trained, got `{start}`")
-
-
-def _charge_model(options: dict[str, Any], data: Dataset) -> Model:
-    """Model of split charges alone; charges are given by element, as are immobile ones."""
-    elements = options.pop("elements", list(data.elements))
-    charges, immobile = options.pop("formal_charges", None), options.pop("immobile", None)
-    if not isinstance(charges, dict) or set(charges) != set(elements):
-        raise ValueError(
-            "`model.formal_charges` must be a table with a charge of each of "
-            f"{', '.join(elements)}, got {charges!r}"
-        )
-    options["charges"] = [charges[symbol] for symbol in elements]
-    if immobile is not None:
-        unknown = [symbol for symbol in immobile if symbol not in elements]
-        if unknown:
-            raise ValueError(f"`model.immobile` must name elements of the model, got {unknown[0]}")
-        options["immobile"] = [elements.index(symbol) for symbol in immobile]
-    return Model(elements, [made(SplitCharges, options, n_elements=len(elements))])
+        return PotentialTask(model, config.loss, dtype, device, trained)
+    if isinstance(model, PolarizationModel) and model.network.kind in TRAININGS:
+        return PolarizationTask(model, config.loss, dtype, device, trained)
+    if any(isinstance(term, SplitCharges) for term in model.terms):
+        return ChargeTask(model, config.loss, dtype, device, trained)
+    return ModelTask(model, config.loss, dtype, device)
 
 
 def _polarization_model(
-    kind: str, options: dict[str, Any], data: Dataset
+    kind: type[Term], elements: list[str], options: dict[str, Any], data: Dataset
 ) -> tuple[PolarizationModel, list[str]]:
-    elements = options.pop("elements", list(data.elements))
     charges = options.pop("formal_charges", "guess")
     messages = []
     if charges == "guess":
@@ -124,7 +103,7 @@ def _polarization_model(
             '`model.formal_charges` must be a table such as {Li = 1}, "guess" or "none", '
             f"got {charges!r}"
         )
-    network = made(NETWORKS[kind], options, n_elements=len(elements))
+    network = made(kind, options, n_elements=len(elements))
     return PolarizationModel(elements, network, charges), messages
 
 

@@ -15,12 +15,12 @@ from ase_bec.descriptors.neighbourhoods import neighbourhoods
 from ase_bec.evaluation.evaluate import evaluate
 from ase_bec.system import System
 from ase_bec.terms.equilibration import Bonds, equilibrate
-from ase_bec.terms.gaussian_charges import COULOMB, interaction
+from ase_bec.terms.ewald import COULOMB
+from ase_bec.terms.gaussian_charges import interaction
 from ase_bec.terms.model import Model
 from ase_bec.terms.species import species_of
 from ase_bec.terms.split_charges import SplitCharges
-from ase_bec.training.tasks.polarization import checked_weights
-from ase_bec.training.tasks.task import Errors, Loss, rmse, tally
+from ase_bec.training.tasks.task import Errors, Loss, checked_weights, rmse, tally
 
 __all__ = ["ChargeSample", "ChargeTask"]
 

@@ -22,9 +22,9 @@ from ase_bec.terms.vaf import VAFNetwork
 from ase_bec.training.tasks.axis import AxisGeometry, AxisTraining
 from ase_bec.training.tasks.density import DensityGeometry, DensityTraining
 from ase_bec.training.tasks.messages import MessageTraining
-from ase_bec.training.tasks.task import Errors, Loss, rmse, tally
+from ase_bec.training.tasks.task import Errors, Loss, checked_weights, rmse, tally
 
-__all__ = ["PolarizationSample", "PolarizationTask"]
+__all__ = ["TRAININGS", "PolarizationSample", "PolarizationTask"]
 
 
 class _Training(Protocol):
@@ -106,7 +106,7 @@ class PolarizationTask:
         self.weights = checked_weights(weights or {}, WEIGHTS)
         self.model = model.to(device, dtype).train()
         network = model.network
-        self._training = _TRAININGS[network.kind](network)
+        self._training = TRAININGS[network.kind](network)
         self._atoms = 1.0  # mean number of a training frame
         names = {"born_charges": "born_effective_charges", "polarization": "polarization"}
         self.labels: tuple[str, ...] = tuple(names[k] for k, w in self.weights.items() if w)
@@ -193,7 +193,7 @@ class PolarizationTask:
         return sum(self.weights[k] * rmse(errors[n]) ** 2 for k, n in pairs if self.weights[k])
 
 
-_TRAININGS: dict[str, Callable[[Any], _Training]] = {
+TRAININGS: dict[str, Callable[[Any], _Training]] = {
     EquivariantNetwork.kind: DensityTraining,
     MessagePassingNetwork.kind: MessageTraining,
     VAFNetwork.kind: AxisTraining,
@@ -211,19 +211,6 @@ def charge_errors(wrong: Tensor, species: Tensor, elements: Sequence[str]) -> Er
         errors[f"{name} diagonal"] = tally(chosen[:, ~off])
         errors[f"{name} off-diagonal"] = tally(chosen[:, off])
     return errors
-
-
-def checked_weights(given: Mapping[str, float], default: Mapping[str, float]) -> dict[str, float]:
-    """Weights of a loss, complete; ValueError if one is unknown, negative, or all are zero."""
-    unknown = sorted(set(given) - set(default))
-    if unknown:
-        raise ValueError(f"`loss` must have weights of {', '.join(default)}, got {unknown[0]!r}")
-    weights = {**default, **{name: float(w) for name, w in given.items()}}
-    if any(not 0 <= w < np.inf for w in weights.values()) or not any(weights.values()):
-        raise ValueError(
-            f"`loss` must have weights that are positive or zero, not all zero, got {weights}"
-        )
-    return weights
 
 
 def _charges(samples: Sequence[PolarizationSample]) -> Tensor:

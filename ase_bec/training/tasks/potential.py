@@ -17,9 +17,8 @@ from ase_bec.models.potential import NeuralNetworkPotential
 from ase_bec.system import System
 from ase_bec.terms.species import species_of
 from ase_bec.training.tasks.density import DensityGeometry, density_geometry
-from ase_bec.training.tasks.polarization import checked_weights
 from ase_bec.training.tasks.principal import along_principal_axes, as_linear
-from ase_bec.training.tasks.task import Errors, Loss, rmse, tally
+from ase_bec.training.tasks.task import Errors, Loss, checked_weights, rmse, tally
 
 __all__ = ["PotentialSample", "PotentialTask"]
 

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple, Protocol, TypeVar
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 
 from ase_bec.data import Frame
 
-__all__ = ["Loss", "Task", "mae", "rmse", "tally"]
+__all__ = ["Loss", "Task", "checked_weights", "mae", "rmse", "tally"]
 
 S = TypeVar("S")
 Errors = dict[str, Tensor]
@@ -98,3 +99,16 @@ def rmse(tallied: Tensor) -> float:
 def mae(tallied: Tensor) -> float:
     """Mean absolute value of what was tallied; NaN if it was nothing."""
     return float(tallied[1] / tallied[2])
+
+
+def checked_weights(given: Mapping[str, float], default: Mapping[str, float]) -> dict[str, float]:
+    """Weights of a loss, complete; ValueError if one is unknown, negative, or all are zero."""
+    unknown = sorted(set(given) - set(default))
+    if unknown:
+        raise ValueError(f"`loss` must have weights of {', '.join(default)}, got {unknown[0]!r}")
+    weights = {**default, **{name: float(w) for name, w in given.items()}}
+    if any(not 0 <= w < np.inf for w in weights.values()) or not any(weights.values()):
+        raise ValueError(
+            f"`loss` must have weights that are positive or zero, not all zero, got {weights}"
+        )
+    return weights
