@@ -24,7 +24,14 @@ from ase_bec.calculators.electric import (
     require_option,
     sum_rule,
 )
-from ase_bec.calculators.properties import ENERGIES, ON_DEMAND, combined, offered, refusal
+from ase_bec.calculators.properties import (
+    ENERGIES,
+    ON_DEMAND,
+    combined,
+    has_charges,
+    offered,
+    refusal,
+)
 from ase_bec.calculators.state import state_changes
 from ase_bec.calculators.work import TOLERANCE
 from ase_bec.calculators.wrapped import WrappedCalculator, exclusive, refuse_applied_field
@@ -216,7 +223,7 @@ class FieldCalculator(Calculator):
         try:
             self._check(atoms)
             contribution = self._contributed(atoms, energy="energy" in wanted)
-            base = self._base.values(atoms, sorted(wanted.difference(ON_DEMAND)))
+            base = self._base.values(atoms, sorted(wanted.difference(ON_DEMAND[:2])))
         except BaseException:
             self.reset()
             raise
@@ -236,7 +243,8 @@ class FieldCalculator(Calculator):
         with exclusive(self):
             atoms = self._given(atoms)
             self._refuse(name)
-            if name not in ON_DEMAND:
+            of_base = name == "charges" and not has_charges(self._term)
+            if name not in ON_DEMAND or of_base:
                 return Calculator.get_property(self, name, atoms, allow_calculation)
             return self._on_demand(name, atoms) if allow_calculation else None
 
@@ -314,6 +322,11 @@ class FieldCalculator(Calculator):
         if self.check_state(atoms):
             self.reset()
         self._check(atoms)
+        if name == "charges":
+            with exclusive(self.source):
+                found: Array = self.source.charges(atoms, self._term.field)  # type: ignore[attr-defined]
+            self.atoms = atoms.copy()
+            return found
         charges = self._source_charges(atoms)
         if name == "polarization":
             with exclusive(self.source):

@@ -78,6 +78,15 @@ class ModelCharges:
             return kept[0].dipole.copy()  # which the field does not change
         return self._evaluator.values(atoms)[0].dipole.copy()
 
+    @property
+    def has_charges(self) -> bool:
+        """Whether atoms have charges."""
+        return self._evaluator.models[0].has_charges
+
+    def charges(self, atoms: Atoms, field: Array) -> Array:
+        """Charges of atoms in a field, (natoms,) in e, where the model has them."""
+        return self._evaluator.charges(atoms, field)
+
     def check(self, atoms: Atoms, field: Array) -> None:
         """Raise ValueError if the model doesn't know an element of the atoms."""
         self._evaluator.check_elements(atoms)

@@ -13,6 +13,7 @@ from ase import Atoms
 from numpy.typing import NDArray
 from torch import Tensor
 
+from ase_bec.evaluation.charges import atomic_charges
 from ase_bec.evaluation.evaluate import Response, born_charges, evaluate, rules_of
 from ase_bec.system import System
 from ase_bec.terms.model import Model
@@ -195,6 +196,13 @@ class Evaluator:
         """Z[a, i, j] in e, (n, 3, 3), [field, displacement], mean over the models."""
         system = self._neighbours.update(atoms)
         return self._mean_charges(system, field)
+
+    def charges(self, atoms: Atoms, field: Array | None = None) -> Array:
+        """Charges of atoms in a field, (n,) in e, mean over the models."""
+        system = self._neighbours.update(atoms)
+        given = None if field is None else torch.as_tensor(field, dtype=torch.float64)
+        found = [atomic_charges(model, system, given) for model in self.models]
+        return _numpy(torch.stack(found).mean(dim=0))
 
     def batch_born_charges(self, frames: Sequence[Atoms]) -> Iterator[Array]:
         """Born charges of each of many structures, evaluated many at once."""

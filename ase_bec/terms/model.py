@@ -81,6 +81,11 @@ class Model(nn.Module):
         return any(term.in_field != "none" for term in self._listed())
 
     @property
+    def has_charges(self) -> bool:
+        """Whether atoms have charges."""
+        return any(term.has_charges for term in self._listed())
+
+    @property
     def dtype(self) -> torch.dtype:
         """Floating dtype of its numbers; double where there are none."""
         return next((x.dtype for x in self.parameters()), torch.float64)
