@@ -32,6 +32,9 @@ class DataOptions:
         Part of the frames, between 0 and 1; or names of kinds, with ``config_type``.
     seed : int
         Of the split.
+    less : str
+        Saved model, or bundled name, that is to stand beside the trained one: energies, forces and
+        stress are those less its own; relative to the working folder.
     """
 
     files: tuple[str, ...]
@@ -43,6 +46,7 @@ class DataOptions:
     validation: float | tuple[str, ...] = 0.1
     test: float | tuple[str, ...] = 0.0
     seed: int = 0
+    less: str = ""
 
 
 @dataclass(frozen=True)

@@ -11,11 +11,13 @@ from typing import Any, NamedTuple
 import torch
 
 from ase_bec.data import Dataset, read_dataset
+from ase_bec.models import Model, load
 from ase_bec.progress import progress_bar
 from ase_bec.training.build import make_task
 from ase_bec.training.config import Config
 from ase_bec.training.error_history import plot_history
 from ase_bec.training.parallel import Processes
+from ase_bec.training.residual import less
 from ase_bec.training.split import Split, split_frames
 from ase_bec.training.tasks.task import Errors, Task, mae, rmse
 from ase_bec.training.trainer import Outcome, Trainer
@@ -125,7 +127,12 @@ def _read(config: Config, say: Callable[[str], None]) -> Dataset:
     )  # fmt: skip
     for line in data.summary().splitlines():
         say(line)
-    return data
+    if not d.less:
+        return data
+    model = load(d.less)
+    if not isinstance(model, Model):
+        raise ValueError(f"`data.less` must be a model of this package, got `{d.less}`")
+    return less(data, model)
 
 
 def _check_labels(task: Task[Any], data: Dataset) -> None:
@@ -144,6 +151,8 @@ def _identity(config: Config) -> dict[str, Any]:
     del plain["output"], plain["training"]["device"]
     plain["data"]["files"] = [Path(f).name for f in config.data.files]
     files = [*config.data.files]
+    if Path(config.data.less).is_file():
+        files.append(config.data.less)
     if Path(str(config.model.get("start", ""))).is_file():
         files.append(config.model["start"])
     return plain | {"sha256": _digests(files)}
