@@ -10,13 +10,13 @@ from ase import Atoms
 from descriptor_examples import skewed
 from model_examples import potential
 from polarization_examples import CHARGED, equivariant, message_passing, vaf
+from toy_terms import ToyDipole, ToyEnergy, ToyWhole
 
 from ase_bec.terms.formal_charges import FormalCharges
 from ase_bec.terms.model import Model
 from ase_bec.terms.repulsion import CoreRepulsion
+from ase_bec.terms.split_charges import SplitCharges
 from ase_bec.terms.term import Term
-
-from toy_terms import ToyDipole, ToyEnergy, ToyWhole
 
 ELEMENTS = ("Li", "P", "O")
 FAST = {"g4": (), "g5": [(0.02, 1, 1), (0.02, 4, -1)]}
@@ -46,6 +46,15 @@ def network(**options: object) -> Term:
     return potential(**options).network  # type: ignore[arg-type]
 
 
+def split() -> SplitCharges:
+    """Formal charges that do not add up, so that there is a rest to spread."""
+    torch.manual_seed(5)
+    g2, g5 = [(1.0, 1.5), (1.0, 2.5), (1.0, 3.5)], [(0.1, 1, 1), (0.1, 2, -1)]
+    term = SplitCharges(3, [1, 5, -2], 4.0, g2, g5, (6,), bond_cutoff=3.4, radial=4, width=0.9)
+    term.scaling.high.fill_(2.0)
+    return term
+
+
 def everything() -> Model:
     charges = FormalCharges(3, [CHARGED[e] for e in ELEMENTS])
     terms = [network(**FAST), repulsive(), charges, equivariant(), ToyEnergy(3), ToyWhole(3)]
@@ -66,6 +75,7 @@ MODELS = [
     Example("vaf", lambda: one(vaf()), turns=False),
     Example("toy energy", lambda: one(ToyEnergy(3))),
     Example("toy dipole", lambda: one(ToyDipole(3))),
+    Example("split charges", lambda: one(split())),
     Example("toy whole structure", lambda: one(ToyWhole(3))),
     Example("all together", everything),
 ]

@@ -106,7 +106,7 @@ def require_positive(stiffness: Tensor) -> None:
     n = len(stiffness)
     # Makes the direction of a common shift stiff, which charges that sum to zero don't have.
     lifted = stiffness + stiffness.diagonal().abs().mean() + 1
-    if int(torch.linalg.cholesky_ex(lifted).info):
+    if int(torch.linalg.cholesky_ex(lifted).info) and bool(lifted.isfinite().all()):
         shift = torch.eye(n).to(stiffness) - 1 / n
         lowest = torch.linalg.eigvalsh(shift @ stiffness @ shift)[0]
         raise ValueError(

@@ -32,7 +32,7 @@ def less(data: Dataset, model: Model) -> Dataset:
 
 
 def _rest(frame: Frame, values: Values) -> Frame:
-    left = {}
+    left: dict[str, object] = {}
     if frame.energy is not None:
         left["energy"] = frame.energy - values.energy
     if frame.forces is not None:
