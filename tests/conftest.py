@@ -5,8 +5,10 @@ from pathlib import Path
 
 import pytest
 import torch
+from toy_terms import TOYS
 
 from ase_bec.kernels.cache import HAS_NUMBA, forget_stale_kernels
+from ase_bec.terms.table import TERMS
 
 
 def pytest_sessionstart() -> None:
@@ -23,3 +25,10 @@ def two_threads() -> Iterator[None]:
     torch.set_num_threads(2)
     yield
     torch.set_num_threads(before)
+
+
+@pytest.fixture
+def toys_in_the_table(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The line in the table that a new term needs, for each toy."""
+    for toy in TOYS:
+        monkeypatch.setitem(TERMS, toy.kind, toy)

@@ -29,7 +29,6 @@ class Example:
     name: str
     make: Callable[[], Model]
     turns: bool = True  # with any rotation; else only when axes are exchanged cyclically
-    second: bool = True  # its forces have derivatives near the example structures
 
 
 def one(term: Term) -> Model:

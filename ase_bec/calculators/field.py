@@ -24,6 +24,7 @@ from ase_bec.calculators.electric import (
     require_option,
     sum_rule,
 )
+from ase_bec.calculators.model_charges import ModelCharges
 from ase_bec.calculators.properties import (
     ENERGIES,
     ON_DEMAND,
@@ -35,6 +36,7 @@ from ase_bec.calculators.properties import (
 from ase_bec.calculators.state import state_changes
 from ase_bec.calculators.work import TOLERANCE
 from ase_bec.calculators.wrapped import WrappedCalculator, exclusive, refuse_applied_field
+from ase_bec.evaluation.evaluator import Job
 
 Array = NDArray[np.float64]
 FieldFunction = Callable[[float], ArrayLike]
@@ -200,6 +202,13 @@ class FieldCalculator(Calculator):
             if self._contribution.outside is not None:
                 extras["charges_outside"] = self._contribution.outside
             return extras
+
+    def jobs(self, atoms: Atoms) -> list[Job]:
+        """What evaluators of our own models will be asked for a structure."""
+        found: list[Job] = self.calculator.jobs(atoms) if hasattr(self.calculator, "jobs") else []
+        if isinstance(self.source, ModelCharges) and self._term.components is None:
+            found += self.source.jobs(atoms, self._term.field)
+        return found
 
     def calculate(
         self,

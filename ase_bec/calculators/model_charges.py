@@ -6,7 +6,7 @@ import numpy as np
 from ase import Atoms
 from numpy.typing import NDArray
 
-from ase_bec.evaluation.evaluator import Evaluator
+from ase_bec.evaluation.evaluator import Evaluator, Job
 from ase_bec.evaluation.field_response import FieldResponse
 from ase_bec.models import Model
 
@@ -53,6 +53,11 @@ class ModelCharges:
     def quadratic(self) -> bool:
         """Whether Born charges change with the field."""
         return self._at_rest is not None
+
+    def jobs(self, atoms: Atoms, field: Array) -> list[Job]:
+        """What evaluators will be asked for a structure in a field."""
+        rest = [] if self._at_rest is None else [Job(self._at_rest, atoms, np.zeros(3))]
+        return [Job(self._evaluator, atoms, np.array(field)), *rest]
 
     def response(self, atoms: Atoms, field: Array) -> FieldResponse:
         """H(E) − H(0), its forces, and D(E)."""

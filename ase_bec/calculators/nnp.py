@@ -13,7 +13,7 @@ from ase.calculators.calculator import Calculator, PropertyNotImplementedError, 
 from ase.stress import full_3x3_to_voigt_6_stress
 
 from ase_bec.calculators.state import state_changes
-from ase_bec.evaluation.evaluator import Evaluator, Values
+from ase_bec.evaluation.evaluator import Evaluator, Job, Values
 from ase_bec.models import Model, load
 
 __all__ = ["NNPCalculator"]
@@ -106,6 +106,10 @@ class NNPCalculator(Calculator):
     def dtype(self) -> torch.dtype | None:
         """Floating dtype of the model's arithmetic."""
         return self._evaluator.dtype
+
+    def jobs(self, atoms: Atoms) -> list[Job]:
+        """What an evaluator will be asked for a structure."""
+        return [Job(self._evaluator, atoms, np.zeros(3))]
 
     def check_state(self, atoms: Atoms, tol: float = 1e-15) -> list[str]:
         """List what differs from the last calculation, to the last bit."""

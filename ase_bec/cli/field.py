@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 from collections.abc import Callable
+from copy import deepcopy
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -178,8 +179,6 @@ def potential(path: str, device: str | None, dtype: str, atoms: Atoms) -> Factor
             f"--nnp: `{path}` knows {', '.join(model.elements)}, not {', '.join(unknown)}"
         )
 
-    def make() -> NNPCalculator:
-        return NNPCalculator(model, device=device, dtype=dtype)
-
-    make()  # refuses another kind of model, or a device that is not there
-    return make
+    # It refuses another kind of model, or a device that is not there. Its copies share the model.
+    first = NNPCalculator(model, device=device, dtype=dtype)
+    return lambda: deepcopy(first)

@@ -41,6 +41,11 @@ class Workers:
             raise ValueError(f"`threads` must be at least 1, got {self.threads}")
 
     @property
+    def alone(self) -> bool:
+        """Whether there is one thread in one process."""
+        return self.threads == 1 and (self.world is None or self.world.size == 1)
+
+    @property
     def first(self) -> bool:
         """Whether this process is the one that prints and writes."""
         return self.world is None or self.world.rank == 0
