@@ -94,8 +94,11 @@ class NNPCalculator(Calculator):
             skin,
         )
         self.extras: dict[str, Any] = {}
+        self._charges = None
         if all(m.has_charges for m in self.models):
             self.implemented_properties = [*self.implemented_properties, "charges"]
+            feeling = [m.in_field() for m in self.models]
+            self._charges = Evaluator(feeling, "charges", self.device, self.dtype, skin)
 
     @property
     def device(self) -> torch.device:
@@ -140,8 +143,8 @@ class NNPCalculator(Calculator):
                 f"{structure.pbc.tolist()}"
             )
         self._take(structure, self._evaluator.values(structure))
-        if "charges" in properties and "charges" in self.implemented_properties:
-            self.results["charges"] = self._evaluator.charges(structure)
+        if "charges" in properties and self._charges is not None:
+            self.results["charges"] = self._charges.charges(structure)
 
     def _take(self, structure: Atoms, found: Sequence[Values]) -> None:
         """Results and extras from the answers of the members."""

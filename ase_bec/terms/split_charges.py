@@ -77,6 +77,9 @@ class SplitCharges(WholeStructure):
         Indices of the elements that take the rest; those with positive charges if not given.
     total : float
         Charge of a structure in e.
+    at_rest : bool
+        Whether H has what charges do without field. If not, H is less its value without field,
+        −E·D − ½ E·α·E, for a model whose other terms were trained on all of the energy.
 
     Raises
     ------
@@ -105,6 +108,7 @@ class SplitCharges(WholeStructure):
         width: float = 1.0,
         immobile: Sequence[int] | None = None,
         total: float = 0.0,
+        at_rest: bool = True,
     ) -> None:
         super().__init__()
         self.n_elements = n_elements
@@ -117,6 +121,7 @@ class SplitCharges(WholeStructure):
             raise ValueError(f"`bond_cutoff` must exceed {_SHORTEST} Å, got {bond_cutoff}")
         if not math.isfinite(self.total):
             raise ValueError(f"`total` must be a finite charge in e, got {total}")
+        self.at_rest = bool(at_rest)
         if radial < 2:
             raise ValueError(f"`radial` must be 2 or more, got {radial}")
         positive = [k for k, q in enumerate(self.reference) if q > 0]
@@ -150,19 +155,30 @@ class SplitCharges(WholeStructure):
             "width": self.width,
             "immobile": list(self.immobile),
             "total": self.total,
+            "at_rest": self.at_rest,
         }
+
+    @property
+    def vanishes(self) -> bool:
+        """Whether H is zero without field."""
+        return not self.at_rest
 
     def forward(self, system: System, species: Tensor, field: Tensor) -> Tensor:
         """Summands of H (N,) in eV."""
-        parts = []
+        parts, graph = [], self.training
         for k, (atoms, sites) in enumerate(self._structures(system, species)):
             positions, own = system.positions[atoms], species[atoms]
             between = interaction(positions, system.cell[k], system.pbc[k], self.width)
             work = sites.bonds.vector @ field[k]
             reference = self.formal_charges(own)
-            found = self._equilibrium(between, sites, reference, work)
-            energies = _summands(between, sites, found, work, self.training)
-            parts.append(energies - reference * (positions @ field[k]))
+            works = (work,) if self.at_rest else (work, torch.zeros_like(work))
+            stiffness = self._stiffness(between, sites)
+            energies = [
+                _summands(between, sites, self._minimum(stiffness, sites, reference, e), e, graph)
+                for e in works
+            ]
+            change = energies[0] if self.at_rest else energies[0] - energies[1]
+            parts.append(change - reference * (positions @ field[k]))
         return torch.cat(parts)
 
     @torch.no_grad()
@@ -174,7 +190,8 @@ class SplitCharges(WholeStructure):
             between = interaction(system.positions[atoms], cell, pbc, self.width)
             work = sites.bonds.vector @ field[k]
             reference = self.formal_charges(species[atoms])
-            parts.append(self._equilibrium(between, sites, reference, work).charges)
+            stiffness = self._stiffness(between, sites)
+            parts.append(self._minimum(stiffness, sites, reference, work).charges)
         return torch.cat(parts)
 
     def formal_charges(self, species: Tensor) -> Tensor:
@@ -245,14 +262,19 @@ class SplitCharges(WholeStructure):
             yield atoms, Sites(outputs[atoms, 0], outputs[atoms, 1], bonds)
             start, bond = start + n, bond + b
 
-    def _equilibrium(
-        self, between: Interaction, sites: Sites, reference: Tensor, work: Tensor
-    ) -> Equilibrium:
-        """The minimum; with a graph only in training, whose second derivatives need it."""
+    def _stiffness(self, between: Interaction, sites: Sites) -> Tensor:
+        """A + J, with a graph only in training, whose second derivatives need it."""
         with torch.set_grad_enabled(self.training and torch.is_grad_enabled()):
             stiffness = between.dense() + torch.diag(sites.hardness)
             if not self.training:
                 require_positive(stiffness)
+            return stiffness
+
+    def _minimum(
+        self, stiffness: Tensor, sites: Sites, reference: Tensor, work: Tensor
+    ) -> Equilibrium:
+        """The minimum, with a graph only in training."""
+        with torch.set_grad_enabled(self.training and torch.is_grad_enabled()):
             return equilibrate(stiffness, sites.electronegativity, reference, sites.bonds, work)
 
 
