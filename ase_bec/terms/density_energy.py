@@ -10,10 +10,13 @@ from torch import Tensor
 
 from ase_bec.descriptors.density import NeighbourDensity
 from ase_bec.descriptors.neighbourhoods import Neighbourhoods
+from ase_bec.descriptors.scaling import MinMaxScaling
 from ase_bec.terms.invariants import InvariantNetwork
 from ase_bec.terms.term import LocalEnergy
 
-__all__ = ["DensityEnergy"]
+__all__ = ["UNLIMITED", "DensityEnergy"]
+
+UNLIMITED = 1e30  # bound of invariants whose range is not known
 
 
 class DensityEnergy(LocalEnergy):
@@ -66,6 +69,8 @@ class DensityEnergy(LocalEnergy):
         energies = [0.0] * n_elements if offsets is None else offsets
         if len(energies) != n_elements:
             raise ValueError(f"`offsets` must have {n_elements} energies, got {len(energies)}")
+        low = torch.full((n_elements, self.network.n_invariants), -UNLIMITED, dtype=torch.float64)
+        self.known = MinMaxScaling(low, -low)
         self.register_buffer("offsets", torch.as_tensor(energies, dtype=torch.float64))
 
     def _apply(self, fn: Callable[[Tensor], Tensor], recurse: bool = True) -> DensityEnergy:
@@ -88,6 +93,17 @@ class DensityEnergy(LocalEnergy):
     def forward(self, nb: Neighbourhoods) -> Tensor:
         """Atomic energies (n,) in eV of n centres."""
         return self.from_density(self.density(nb), nb.species)
+
+    def with_outside(self, nb: Neighbourhoods) -> tuple[Tensor, Tensor]:
+        """Atomic energies, and how far invariants lie beyond their range in the training data."""
+        density = self.density(nb)
+        outside = self.known.outside(self.invariants(density.detach(), nb.species), nb.species)
+        return self.from_density(density, nb.species), outside
+
+    def invariants(self, density: Tensor, species: Tensor) -> Tensor:
+        """G (n, n_invariants), without a graph."""
+        with torch.no_grad():
+            return self.network.invariants(density, self.network.contracted(density, species))
 
     def from_density(self, density: Tensor, species: Tensor) -> Tensor:
         """Atomic energies (n,) in eV from the centres' densities."""

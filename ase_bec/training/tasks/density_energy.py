@@ -107,11 +107,21 @@ class DensityEnergyTask:
             self.term.offsets.copy_(fitted[:, 0])
 
     def finish(self, samples: Sequence[DensitySample]) -> None:
-        """Let the repulsion begin where the training samples end."""
+        """Note the range of the invariants; let the repulsion begin where the samples end."""
+        self._note_range(samples)
         for term in self.model.terms:
             if isinstance(term, CoreRepulsion):
                 found = closest_distances([s.geometry for s in samples], term.n_elements)
                 term.closest.copy_(found.to(term.closest))
+
+    def _note_range(self, samples: Sequence[DensitySample]) -> None:
+        rows = [self.term.invariants(s.geometry.density, s.geometry.species) for s in samples]
+        invariants, known = torch.cat(rows), self.term.known
+        species = torch.cat([s.geometry.species for s in samples])
+        for element in torch.unique(species).tolist():
+            chosen = invariants[species == element]
+            low, high = chosen.amin(dim=0).to(known.low), chosen.amax(dim=0).to(known.high)
+            known.low[element], known.high[element] = low, high
 
     def loss(self, samples: Sequence[DensitySample], normals: Tensor | None) -> Loss:
         """Loss of each sample; nothing is left to chance."""
