@@ -9,21 +9,31 @@ import torch
 from torch import Tensor
 
 from ase_bec.terms.ewald import COULOMB, volume_of, waves_of
+from ase_bec.terms.mesh import Mesh, mesh_of
 
-__all__ = ["Interaction", "interaction"]
+__all__ = ["FEW", "Interaction", "interaction"]
+
+FEW = 330  # atoms of a crystal, for which waves are summed exactly; a mesh is quicker for more
 
 
 class Interaction(NamedTuple):
-    """Matrix A (N, N) in eV/e², either as it is or as F Fᵀ.
+    """Matrix A (N, N) in eV/e²: as it is, as F Fᵀ, or what a mesh makes of charges.
 
     Attributes
     ----------
     matrix : Tensor or None, (N, N)
     factor : Tensor or None, (N, M)
+    mesh : Mesh or None
     """
 
-    matrix: Tensor | None
-    factor: Tensor | None
+    matrix: Tensor | None = None
+    factor: Tensor | None = None
+    mesh: Mesh | None = None
+
+    def detach(self) -> Interaction:
+        """The same without a graph."""
+        matrix, factor = (None if x is None else x.detach() for x in self[:2])
+        return Interaction(matrix, factor, None if self.mesh is None else self.mesh.detach())
 
     def dense(self) -> Tensor:
         """A (N, N)."""
@@ -33,9 +43,11 @@ class Interaction(NamedTuple):
         return self.factor @ self.factor.T
 
     def potential(self, charges: Tensor) -> Tensor:
-        """A q (N,) in V."""
+        """A q (N, ...) in V."""
         if self.matrix is not None:
             return self.matrix @ charges
+        if self.mesh is not None:
+            return self.mesh.potential(charges)
         assert self.factor is not None
         return self.factor @ (self.factor.T @ charges)
 
@@ -51,7 +63,8 @@ def interaction(positions: Tensor, cell: Tensor, pbc: Tensor, width: float) -> I
 
     as :func:`ase_bec.terms.ewald.ewald_matrix` has it for any widths. One width for all and no
     splitting make A = F Fᵀ, so that matrix, potentials and forces come from one set of waves. A net
-    charge is neutralised by a uniform background, whose energy is included.
+    charge is neutralised by a uniform background, whose energy is included. More than `FEW` atoms
+    go by a mesh.
 
     Parameters
     ----------
@@ -69,13 +82,15 @@ def interaction(positions: Tensor, cell: Tensor, pbc: Tensor, width: float) -> I
         If some directions are periodic and some are not, or the cell is narrower than σ.
     """
     if bool(pbc.all()):
-        return Interaction(None, _factor(positions, cell, width))
+        if len(positions) > FEW:
+            return Interaction(mesh=mesh_of(positions, cell, width))
+        return Interaction(factor=_factor(positions, cell, width))
     if bool(pbc.any()):
         raise ValueError(
             f"`pbc` must be true in all directions or in none, got {pbc.tolist()}: give a slab a "
             "cell with vacuum, periodic in all directions"
         )
-    return Interaction(_direct(positions, width), None)
+    return Interaction(matrix=_direct(positions, width))
 
 
 def _direct(positions: Tensor, width: float) -> Tensor:

@@ -16,7 +16,13 @@ from ase_bec.descriptors.scaling import MinMaxScaling
 from ase_bec.descriptors.symmetry_functions import SymmetryFunctions
 from ase_bec.networks import mlp
 from ase_bec.system import System
-from ase_bec.terms.equilibration import Bonds, Equilibrium, equilibrate, require_positive
+from ase_bec.terms.equilibration import (
+    Bonds,
+    Equilibrium,
+    descend,
+    equilibrate,
+    require_positive,
+)
 from ase_bec.terms.gaussian_charges import Interaction, interaction
 from ase_bec.terms.term import WholeStructure
 
@@ -24,6 +30,7 @@ __all__ = ["Sites", "SplitCharges"]
 
 _SHORTEST = 1.4  # Å, first of the Gaussians that bonds are resolved by
 _SOFTNESS = 0.1  # e/V, scale of w
+DENSE = 150  # atoms up to which charges are solved for at once, by conjugate gradients beyond
 
 
 class Sites(NamedTuple):
@@ -165,19 +172,17 @@ class SplitCharges(WholeStructure):
 
     def forward(self, system: System, species: Tensor, field: Tensor) -> Tensor:
         """Summands of H (N,) in eV."""
-        parts, graph = [], self.training
+        parts = []
         for k, (atoms, sites) in enumerate(self._structures(system, species)):
-            positions, own = system.positions[atoms], species[atoms]
+            positions, reference = system.positions[atoms], self.formal_charges(species[atoms])
             between = interaction(positions, system.cell[k], system.pbc[k], self.width)
-            work = sites.bonds.vector @ field[k]
-            reference = self.formal_charges(own)
-            works = (work,) if self.at_rest else (work, torch.zeros_like(work))
-            stiffness = self._stiffness(between, sites)
-            energies = [
-                _summands(between, sites, self._minimum(stiffness, sites, reference, e), e, graph)
-                for e in works
-            ]
-            change = energies[0] if self.at_rest else energies[0] - energies[1]
+            # Beside the minimum in the field that without, where the difference is wanted.
+            work = (sites.bonds.vector @ field[k])[:, None]
+            if not self.at_rest:
+                work = torch.cat([work, torch.zeros_like(work)], dim=1)
+            found = self._minimum(between, sites, reference, work)
+            energies = _summands(between, sites, found, work, self.training)
+            change = energies[:, 0] if self.at_rest else energies[:, 0] - energies[:, 1]
             parts.append(change - reference * (positions @ field[k]))
         return torch.cat(parts)
 
@@ -188,10 +193,9 @@ class SplitCharges(WholeStructure):
         for k, (atoms, sites) in enumerate(self._structures(system, species)):
             cell, pbc = system.cell[k], system.pbc[k]
             between = interaction(system.positions[atoms], cell, pbc, self.width)
-            work = sites.bonds.vector @ field[k]
             reference = self.formal_charges(species[atoms])
-            stiffness = self._stiffness(between, sites)
-            parts.append(self._minimum(stiffness, sites, reference, work).charges)
+            work = (sites.bonds.vector @ field[k])[:, None]
+            parts.append(self._minimum(between, sites, reference, work).charges[:, 0])
         return torch.cat(parts)
 
     def formal_charges(self, species: Tensor) -> Tensor:
@@ -262,33 +266,37 @@ class SplitCharges(WholeStructure):
             yield atoms, Sites(outputs[atoms, 0], outputs[atoms, 1], bonds)
             start, bond = start + n, bond + b
 
-    def _stiffness(self, between: Interaction, sites: Sites) -> Tensor:
-        """A + J, with a graph only in training, whose second derivatives need it."""
-        with torch.set_grad_enabled(self.training and torch.is_grad_enabled()):
-            stiffness = between.dense() + torch.diag(sites.hardness)
-            if not self.training:
-                require_positive(stiffness)
-            return stiffness
-
     def _minimum(
-        self, stiffness: Tensor, sites: Sites, reference: Tensor, work: Tensor
+        self, between: Interaction, sites: Sites, reference: Tensor, work: Tensor
     ) -> Equilibrium:
-        """The minimum, with a graph only in training."""
-        with torch.set_grad_enabled(self.training and torch.is_grad_enabled()):
-            return equilibrate(stiffness, sites.electronegativity, reference, sites.bonds, work)
+        """The minimum for works (b, r); with a graph only in training, for second derivatives."""
+        n, bonds = len(reference), sites.bonds
+        chi, own = sites.electronegativity[:, None], reference[:, None]
+        graph = self.training and torch.is_grad_enabled()
+        with torch.set_grad_enabled(graph):
+            if between.mesh is None and (graph or n <= DENSE):
+                stiffness = between.dense() + torch.diag(sites.hardness)
+                if not graph:
+                    require_positive(stiffness)
+                columns = work.shape[1]
+                chi, own = chi.expand(n, columns), own.expand(n, columns)
+                return equilibrate(stiffness, chi, own, bonds, work)
+            plain, hardness = between.detach(), sites.hardness[:, None]
+            return descend(lambda q: plain.potential(q) + hardness * q, chi, own, bonds, work)
 
 
 def _summands(
     between: Interaction, sites: Sites, found: Equilibrium, work: Tensor, graph: bool
 ) -> Tensor:
-    """χ·q + ½ q(A+J)q + ½ Σ w t² − Σ p e of each atom, half of a bond's at each end.
+    """χ·q + ½ q(A+J)q + ½ Σ w t² − Σ p e of each atom (N, r), half of a bond's at each end.
 
     Without a graph in q and t, ∂/∂R at fixed q and p = w t is wanted: then w t²/2 = p²/2w falls as
     w grows.
     """
     q, t, bonds = found.charges, found.tension, sites.bonds
-    own = q * sites.electronegativity + 0.5 * q * (between.potential(q) + sites.hardness * q)
-    w = bonds.softness
+    chi, hardness = sites.electronegativity[:, None], sites.hardness[:, None]
+    own = q * chi + 0.5 * q * (between.potential(q) + hardness * q)
+    w = bonds.softness[:, None]
     if graph:
         stored, transfer = 0.5 * w * t**2, w * t
     else:

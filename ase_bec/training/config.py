@@ -67,6 +67,9 @@ class TrainingOptions:
     average : float
         Decay per step of the moving average of the parameters that is validated and saved in
         their place; 0 for none.
+    decay : float
+        Part of the parameters that a step takes away, over its learning rate; few data are learned
+        by heart without.
     lbfgs : int
         Passes with L-BFGS after Adam, of ten iterations each, over all frames and without chance.
     interval : int
@@ -88,6 +91,7 @@ class TrainingOptions:
     final: float = 1e-4
     clip: float = 1.0
     average: float = 0.0
+    decay: float = 0.0
     lbfgs: int = 0
     interval: int = 5
     patience: int = 0
@@ -98,7 +102,7 @@ class TrainingOptions:
     def __post_init__(self) -> None:
         for name in ("batch", "interval"):
             _require(getattr(self, name) >= 1, f"training.{name}", "1 or more", self)
-        for name in ("epochs", "lbfgs", "patience", "clip", "seed"):
+        for name in ("epochs", "lbfgs", "patience", "clip", "seed", "decay"):
             _require(getattr(self, name) >= 0, f"training.{name}", "0 or more", self)
         _require(self.epochs + self.lbfgs > 0, "training.epochs", "1 or more", self)
         _require(self.rate > 0, "training.rate", "positive", self)
