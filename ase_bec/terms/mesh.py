@@ -15,7 +15,7 @@ from ase_bec.terms.ewald import COULOMB, volume_of
 __all__ = ["Mesh", "mesh_of"]
 
 ORDER = 8  # of the B-splines
-SPACING = 0.62  # of the mesh, over the width of the Gaussians
+SPACING = 0.5  # of the mesh, over the width of the Gaussians
 _REACH = 5.5  # exp(-_REACH²) is left out
 
 
@@ -25,7 +25,7 @@ class Mesh(NamedTuple):
     Attributes
     ----------
     shape : tuple of 3 int
-    index : Tensor, (N, ORDER³)
+    points : Tensor, (N, ORDER³)
         Mesh points of each atom.
     weight : Tensor, (N, ORDER³)
         B-splines at them; differentiable by positions.
@@ -34,7 +34,7 @@ class Mesh(NamedTuple):
     """
 
     shape: tuple[int, int, int]
-    index: Tensor
+    points: Tensor
     weight: Tensor
     kernel: Tensor
 
@@ -51,10 +51,10 @@ class Mesh(NamedTuple):
     def _one(self, charges: Tensor) -> Tensor:
         size = math.prod(self.shape)
         spread = (self.weight * charges[:, None]).flatten()
-        density = spread.new_zeros(size).index_add(0, self.index.flatten(), spread)
+        density = spread.new_zeros(size).index_add(0, self.points.flatten(), spread)
         waves = torch.fft.rfftn(density.reshape(self.shape)) * self.kernel
         field = torch.fft.irfftn(waves, s=self.shape, norm="forward").flatten()
-        found: Tensor = (self.weight * field[self.index]).sum(dim=1)
+        found: Tensor = (self.weight * field[self.points]).sum(dim=1)
         return found
 
 
@@ -118,7 +118,8 @@ def _attenuation(n: int) -> np.ndarray[tuple[int], np.dtype[np.float64]]:
     """|Σ_j M_p(j + 1) exp(2πi m j/n)|² of each order m, (n,)."""
     knots = _splines(torch.zeros((), dtype=torch.float64))[: ORDER - 1].numpy()
     phase = np.exp(2j * np.pi * np.outer(np.arange(n), np.arange(ORDER - 1)) / n)
-    return np.abs(phase @ knots) ** 2
+    out: np.ndarray[tuple[int], np.dtype[np.float64]] = np.abs(phase @ knots) ** 2
+    return out
 
 
 def _smooth(n: int) -> int:
