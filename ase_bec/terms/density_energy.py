@@ -8,6 +8,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from ase_bec.descriptors.compiled import can_compile
 from ase_bec.descriptors.density import NeighbourDensity
 from ase_bec.descriptors.neighbourhoods import Neighbourhoods
 from ase_bec.descriptors.scaling import MinMaxScaling
@@ -92,13 +93,19 @@ class DensityEnergy(LocalEnergy):
 
     def forward(self, nb: Neighbourhoods) -> Tensor:
         """Atomic energies (n,) in eV of n centres."""
-        return self.from_density(self.density(nb), nb.species)
+        return self.from_density(self._density(nb), nb.species)
 
     def with_outside(self, nb: Neighbourhoods) -> tuple[Tensor, Tensor]:
         """Atomic energies, and how far invariants lie beyond their range in the training data."""
-        density = self.density(nb)
+        density = self._density(nb)
         outside = self.known.outside(self.invariants(density.detach(), nb.species), nb.species)
         return self.from_density(density, nb.species), outside
+
+    def _density(self, nb: Neighbourhoods) -> Tensor:
+        if can_compile(nb.vectors, self.training):
+            return self.density.compiled(nb)
+        density: Tensor = self.density(nb)
+        return density
 
     def invariants(self, density: Tensor, species: Tensor) -> Tensor:
         """G (n, n_invariants), without a graph."""
