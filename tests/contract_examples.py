@@ -59,8 +59,9 @@ def split(**options: bool) -> SplitCharges:
 
 def density() -> DensityEnergy:
     torch.manual_seed(6)
-    term = DensityEnergy(3, 3.9, 5, 3, 3, (6,), [-1.0, -2.0, -3.0])
-    term.network.deviation.fill_(3.0)
+    term = DensityEnergy(3, 3.9, 5, 3, 3, (6,), 2, [-1.0, -2.0, -3.0])
+    for network in term.networks:
+        network.deviation.fill_(3.0)
     return term
 
 

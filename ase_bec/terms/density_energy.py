@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from copy import deepcopy
 from typing import Any
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from ase_bec.descriptors.compiled import can_compile
 from ase_bec.descriptors.density import NeighbourDensity
@@ -23,7 +24,7 @@ UNLIMITED = 1e30  # bound of invariants whose range is not known
 class DensityEnergy(LocalEnergy):
     r"""Atomic energies from learned invariants of the neighbour density.
 
-    .. math:: U_i = E^0_{Z_i} + \mathrm{NN}_{Z_i}(G_i)
+    .. math:: U_i = E^0_{Z_i} + \frac1M \sum_{m=1}^M \mathrm{NN}^m_{Z_i}(G^m_i)
 
     with the invariants G of :class:`InvariantNetwork`: radial and angular resolution are learned
     together, where symmetry functions have fixed functions. More accurate from few data, and
@@ -39,6 +40,9 @@ class DensityEnergy(LocalEnergy):
         Learned channels for each l.
     hidden : sequence of int
         Nodes of the hidden layers.
+    members : int
+        Number M of networks whose mean it is: with few data much of the error is chance, of which
+        a mean has less. See `mean_of`.
     offsets : sequence of float, optional
         E⁰ of each element in eV; zero if not given. They stay in double precision.
 
@@ -59,6 +63,7 @@ class DensityEnergy(LocalEnergy):
         degree: int = 3,
         channels: int = 8,
         hidden: Sequence[int] = (48, 48),
+        members: int = 1,
         offsets: Sequence[float] | None = None,
     ) -> None:
         super().__init__()
@@ -66,11 +71,17 @@ class DensityEnergy(LocalEnergy):
         self.density = NeighbourDensity(n_elements, cutoff, radial, degree)
         self.cutoff = self.density.cutoff
         inputs = n_elements * radial
-        self.network = InvariantNetwork(n_elements, inputs, degree, channels, hidden, 1)
+        if members < 1:
+            raise ValueError(f"`members` must be 1 or more, got {members}")
+        self.networks = nn.ModuleList(
+            InvariantNetwork(n_elements, inputs, degree, channels, hidden, 1)
+            for _ in range(members)
+        )
         energies = [0.0] * n_elements if offsets is None else offsets
         if len(energies) != n_elements:
             raise ValueError(f"`offsets` must have {n_elements} energies, got {len(energies)}")
-        low = torch.full((n_elements, self.network.n_invariants), -UNLIMITED, dtype=torch.float64)
+        size = members * self._listed()[0].n_invariants
+        low = torch.full((n_elements, size), -UNLIMITED, dtype=torch.float64)
         self.known = MinMaxScaling(low, -low)
         self.register_buffer("offsets", torch.as_tensor(energies, dtype=torch.float64))
 
@@ -81,14 +92,38 @@ class DensityEnergy(LocalEnergy):
         self.offsets = offsets.to(self.offsets.device)
         return self
 
+    @classmethod
+    def mean_of(cls, terms: Sequence[DensityEnergy]) -> DensityEnergy:
+        """Mean of terms that were trained apart, at little more than the cost of one.
+
+        Raises
+        ------
+        ValueError
+            If there is none, or their settings differ.
+        """
+        configs = [{**term.config(), "members": 1} for term in terms]
+        if not terms or any(config != configs[0] for config in configs[1:]):
+            raise ValueError("`terms` must be one or more of the same settings, got others")
+        options = configs[0] | {"members": sum(len(term.networks) for term in terms)}
+        out = cls(terms[0].n_elements, **options)
+        out.networks = nn.ModuleList(n for term in terms for n in deepcopy(term).networks)
+        for name in ("low", "high"):
+            known = torch.cat([getattr(term.known, name) for term in terms], dim=1)
+            setattr(out.known, name, known.clone())
+        weights = torch.tensor([len(term.networks) for term in terms], dtype=torch.float64)
+        offsets = torch.stack([term.offsets for term in terms])
+        out.offsets = (weights / weights.sum()) @ offsets
+        return out
+
     def config(self) -> dict[str, Any]:
         """Plain arguments that make this term again, without its numbers."""
         return {
             "cutoff": self.cutoff,
             "radial": self.density.radial,
             "degree": self.density.degree,
-            "channels": self.network.channels,
-            "hidden": list(self.network.hidden),
+            "channels": self._listed()[0].channels,
+            "hidden": list(self._listed()[0].hidden),
+            "members": len(self.networks),
         }
 
     def forward(self, nb: Neighbourhoods) -> Tensor:
@@ -108,11 +143,16 @@ class DensityEnergy(LocalEnergy):
         return density
 
     def invariants(self, density: Tensor, species: Tensor) -> Tensor:
-        """G (n, n_invariants), without a graph."""
+        """G (n, members · n_invariants), without a graph."""
         with torch.no_grad():
-            return self.network.invariants(density, self.network.contracted(density, species))
+            rows = [n.invariants(density, n.contracted(density, species)) for n in self._listed()]
+            return torch.cat(rows, dim=1)
 
     def from_density(self, density: Tensor, species: Tensor) -> Tensor:
         """Atomic energies (n,) in eV from the centres' densities."""
-        out: Tensor = self.network(density, species)[:, 0] + self.offsets[species]
+        found = torch.cat([network(density, species) for network in self._listed()], dim=1)
+        out: Tensor = found.mean(dim=1) + self.offsets[species]
         return out
+
+    def _listed(self) -> list[InvariantNetwork]:
+        return list(self.networks)  # type: ignore[arg-type]

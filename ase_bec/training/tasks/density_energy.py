@@ -76,12 +76,12 @@ class DensityEnergyTask:
 
     @property
     def network(self) -> nn.Module:
-        """The trained network."""
-        return self.term.network
+        """The trained networks."""
+        return self.term.networks
 
     def prepare(self, frame: Frame) -> DensitySample:
         """Geometry and labels of one frame."""
-        parameter = next(self.term.network.parameters())
+        parameter = next(self.term.networks.parameters())
         species = species_of(torch.as_tensor(frame.atoms.numbers), self.model.elements)
         system = System.from_atoms(frame.atoms, self.term.cutoff)
         geometry = density_geometry(self.term.density, system, species)
@@ -98,7 +98,8 @@ class DensityEnergyTask:
             return
         density = torch.cat([s.geometry.density for s in samples])
         species = [s.geometry.species for s in samples]
-        self.term.network.set_scales(density, torch.cat(species))
+        for network in self.term.networks:
+            network.set_scales(density, torch.cat(species))  # type: ignore[operator]
         if self.weights["energy"]:
             counts = [torch.bincount(s, minlength=self.term.n_elements) for s in species]
             energies = torch.tensor([s.energy for s in samples], dtype=torch.float64)
