@@ -189,7 +189,7 @@ class Evaluator:
     def charges(self, atoms: Atoms, field: Array | None = None) -> Array:
         """Charges of atoms in a field, (n,) in e, mean over the models."""
         system = self._neighbours.update(atoms)
-        given = None if field is None else torch.as_tensor(field, dtype=torch.float64)
+        given = None if field is None else torch.as_tensor(np.array(field, dtype=np.float64))
         found = [atomic_charges(model, system, given) for model in self.models]
         return _numpy(torch.stack(found).mean(dim=0))
 
