@@ -13,7 +13,7 @@ from ase_bec.terms.mesh import Mesh, mesh_of
 
 __all__ = ["FEW", "Interaction", "interaction"]
 
-FEW = 330  # atoms of a crystal, for which waves are summed exactly; a mesh is quicker for more
+FEW = 40  # atoms of a crystal, for which waves are summed exactly; a mesh is quicker for more
 
 
 class Interaction(NamedTuple):
@@ -52,7 +52,9 @@ class Interaction(NamedTuple):
         return self.factor @ (self.factor.T @ charges)
 
 
-def interaction(positions: Tensor, cell: Tensor, pbc: Tensor, width: float) -> Interaction:
+def interaction(
+    positions: Tensor, cell: Tensor, pbc: Tensor, width: float, exact: bool = False
+) -> Interaction:
     r"""Interaction of Gaussian charges of standard deviation σ.
 
     Without periods, A_ij = k_e erf(r/2σ)/r and A_ii = k_e/(σ√π). With three of them, the sum over
@@ -75,6 +77,8 @@ def interaction(positions: Tensor, cell: Tensor, pbc: Tensor, width: float) -> I
     pbc : Tensor, (3,)
     width : float
         σ in Å.
+    exact : bool
+        Take waves for any number of atoms.
 
     Raises
     ------
@@ -82,7 +86,7 @@ def interaction(positions: Tensor, cell: Tensor, pbc: Tensor, width: float) -> I
         If some directions are periodic and some are not, or the cell is narrower than σ.
     """
     if bool(pbc.all()):
-        if len(positions) > FEW:
+        if len(positions) > FEW and not exact:
             return Interaction(mesh=mesh_of(positions, cell, width))
         return Interaction(factor=_factor(positions, cell, width))
     if bool(pbc.any()):

@@ -175,7 +175,8 @@ class SplitCharges(WholeStructure):
         parts = []
         for k, (atoms, sites) in enumerate(self._structures(system, species)):
             positions, reference = system.positions[atoms], self.formal_charges(species[atoms])
-            between = interaction(positions, system.cell[k], system.pbc[k], self.width)
+            cell, pbc = system.cell[k], system.pbc[k]
+            between = interaction(positions, cell, pbc, self.width, exact=self.training)
             # Beside the minimum in the field that without, where the difference is wanted.
             work = (sites.bonds.vector @ field[k])[:, None]
             if not self.at_rest:

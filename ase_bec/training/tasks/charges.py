@@ -139,7 +139,8 @@ class ChargeTask:
         with torch.no_grad():
             features = term.descriptor.eval()(near)
             term.descriptor.train()
-            between = interaction(system.positions, system.cell[0], system.pbc[0], term.width)
+            cell, pbc = system.cell[0], system.pbc[0]
+            between = interaction(system.positions, cell, pbc, term.width, exact=True)
         distance = vectors.norm(dim=1)
         chosen = (distance < term.bond_cutoff).nonzero()[:, 0]
         first, second = system.centre[chosen], system.neighbour[chosen]
