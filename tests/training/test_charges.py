@@ -184,3 +184,18 @@ epochs = 2
         "density-energy",
         "core-repulsion",
     }
+
+
+def test_charges_are_compared_by_element() -> None:
+    from ase_bec.training.evaluation import errors_of, evaluate
+
+    teacher, other = model(1), model(2)
+    frames = [frame(k, teacher) for k in range(2)]
+    exact = {c.name: errors_of(c) for c in evaluate(teacher, frames)}
+    assert exact["q"]["q Hf"]["rmse"] == pytest.approx(0, abs=1e-12)
+    found = {c.name: errors_of(c) for c in evaluate(other, frames)}["q"]
+    wrong = np.concatenate(
+        [atomic_charges(other, System.from_atoms(f.atoms, 4.7)).numpy() - f.charges for f in frames]
+    )
+    oxygen = np.tile(frames[0].atoms.numbers == 8, 2)
+    assert found["q O"]["mae"] == pytest.approx(np.abs(wrong[oxygen]).mean(), abs=1e-10)
