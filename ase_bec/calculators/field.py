@@ -32,6 +32,7 @@ from ase_bec.calculators.properties import (
     ENERGIES,
     ON_DEMAND,
     combined,
+    has_charges,
     labels,
     offered,
     refusal,
@@ -252,7 +253,7 @@ class FieldCalculator(Calculator):
         try:
             self._check(atoms)
             contribution = self._contributed(atoms, energy="energy" in wanted)
-            base = self._base.values(atoms, sorted(wanted.difference(ON_DEMAND)))
+            base = self._base.values(atoms, sorted(wanted.difference(ON_DEMAND[:2])))
         except BaseException:
             self.reset()
             self._labelled.put(atoms, self, valid=False)
@@ -277,7 +278,8 @@ class FieldCalculator(Calculator):
         with exclusive(self):
             atoms = self._given(atoms)
             self._refuse(name)
-            if name not in ON_DEMAND:
+            of_base = name == "charges" and not has_charges(self._term)
+            if name not in ON_DEMAND or of_base:
                 value = Calculator.get_property(self, name, atoms, allow_calculation)
             elif allow_calculation:
                 value = self._on_demand(name, atoms)
@@ -367,6 +369,11 @@ class FieldCalculator(Calculator):
         if self.check_state(atoms):
             self.reset()
         self._check(atoms)
+        if name == "charges":
+            with exclusive(self.source):
+                found: Array = self.source.charges(atoms, self._term.field)  # type: ignore[attr-defined]
+            self.atoms = atoms.copy()
+            return found
         charges = self._source_charges(atoms)
         if name == "polarization":
             with exclusive(self.source):

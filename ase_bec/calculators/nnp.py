@@ -24,6 +24,8 @@ Potential = Model | str | Path
 class NNPCalculator(Calculator):
     r"""Energy, forces and stress of a potential, or of a committee of them.
 
+    The charges of atoms, too, where the model has them, computed when asked for.
+
     .. math:: F_a = -\partial U/\partial r_a , \qquad
               \sigma = \frac1\Omega\,\partial U/\partial\varepsilon
 
@@ -93,6 +95,11 @@ class NNPCalculator(Calculator):
             skin,
         )
         self.extras: dict[str, Any] = {}
+        self._charges = None
+        if all(m.has_charges for m in self.models):
+            self.implemented_properties = [*self.implemented_properties, "charges"]
+            feeling = [m.in_field() for m in self.models]
+            self._charges = Evaluator(feeling, "charges", self.device, self.dtype, skin)
 
     @property
     def models(self) -> list[Model]:
@@ -142,6 +149,8 @@ class NNPCalculator(Calculator):
                 f"{structure.pbc.tolist()}"
             )
         self._take(structure, self._evaluator.values(structure))
+        if "charges" in properties and self._charges is not None:
+            self.results["charges"] = self._charges.charges(structure)
 
     def _take(self, structure: Atoms, found: Sequence[Values]) -> None:
         """Results and extras from the answers of the members."""

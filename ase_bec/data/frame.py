@@ -22,6 +22,7 @@ LABELS = (
     "born_effective_charges",
     "polarization",
     "dielectric_tensor",
+    "charges",
 )
 
 
@@ -49,6 +50,8 @@ class Frame:
         :func:`~ase_bec.data.branches.fold_polarization`.
     dielectric_tensor : array, shape (3, 3)
         :math:`\varepsilon_\infty`, relative.
+    charges : array, shape (n,)
+        Charge of each atom in e, of whatever partition (such as Bader's).
     electric_field : array, shape (3,)
         V/Å, that the labels were computed in; None without field.
     net_charge : float
@@ -73,6 +76,7 @@ class Frame:
     born_effective_charges: Array | None = None
     polarization: Array | None = None
     dielectric_tensor: Array | None = None
+    charges: Array | None = None
     electric_field: Array | None = None
     net_charge: float = 0.0
     config_type: str | None = None
@@ -91,6 +95,7 @@ class Frame:
             "born_effective_charges": (n, 3, 3),
             "polarization": (3,),
             "dielectric_tensor": (3, 3),
+            "charges": (n,),
             "electric_field": (3,),
             "net_charge": (),
         }
@@ -152,8 +157,8 @@ class Frame:
     def to_atoms(self) -> Atoms:
         """Copy of the structure with the labels as results of an ASE calculator.
 
-        Energy, forces, stress (Voigt), Born charges, polarization and dielectric tensor are the
-        calculator's; net charge, field and `config_type` are in `info`.
+        Energy, forces, stress (Voigt), Born charges, polarization, dielectric tensor and charges
+        are the calculator's; net charge, field and `config_type` are in `info`.
         """
         atoms: Atoms = self.atoms.copy()
         results = {name: getattr(self, name) for name in self.labels}

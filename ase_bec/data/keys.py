@@ -27,6 +27,7 @@ _ROUNDING = {
     "polarization": (1e-4, 1e-3),
     "dielectric_tensor": (1e-2, 1e-3),
     "electric_field": (1e-9, 1e-6),
+    "charges": (1e-4, 1e-3),
     "net_charge": (1e-6, 0.0),
 }
 _ENTROPY = 0.1  # eV per atom, by which a free energy may differ from the energy

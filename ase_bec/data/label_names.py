@@ -32,11 +32,12 @@ ALIASES: dict[str, tuple[str, ...]] = {
         "polarisability",
         "REF_polarisability",
     ),
+    "charges": ("charges", "charges_bader", "bader_charges", "REF_charges"),
     "electric_field": ("electric_field", "REF_electric_field"),
     "net_charge": ("net_charge", "tot_charge", "total_charge", "charge"),
     "config_type": ("config_type",),
 }
-PER_ATOM = ("forces", "born_effective_charges")
+PER_ATOM = ("forces", "born_effective_charges", "charges")
 EXACT = {alias: label for label, aliases in ALIASES.items() for alias in aliases}
 
 # Words of a key that make it look like a label, and those that say that it is something else.

@@ -12,6 +12,7 @@ from ase import Atoms
 from numpy.typing import NDArray
 from torch import Tensor
 
+from ase_bec.evaluation.charges import atomic_charges
 from ase_bec.evaluation.evaluate import Response, born_charges
 from ase_bec.evaluation.frozen import FrozenModel, device_of, dtype_of
 from ase_bec.system import System
@@ -191,6 +192,13 @@ class Evaluator:
             self.values(atoms, field)  # says if there is something to say
         system = self._neighbours.update(atoms)
         return self._mean_charges(system, field)
+
+    def charges(self, atoms: Atoms, field: Array | None = None) -> Array:
+        """Charges of atoms in a field, (n,) in e, mean over the models."""
+        system = self._neighbours.update(atoms)
+        given = None if field is None else torch.as_tensor(np.array(field, dtype=np.float64))
+        found = [atomic_charges(model, system, given) for model in self.models]
+        return _numpy(torch.stack(found).mean(dim=0))
 
     def batch_born_charges(self, frames: Sequence[Atoms]) -> Iterator[Array]:
         """Born charges of each of many structures, evaluated many at once."""

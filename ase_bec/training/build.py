@@ -10,11 +10,16 @@ import torch
 
 from ase_bec.data import Dataset
 from ase_bec.models import Model, NeuralNetworkPotential, PolarizationModel, load
+from ase_bec.terms.density_energy import DensityEnergy
 from ase_bec.terms.limits import check_sizes
+from ase_bec.terms.repulsion import CoreRepulsion
+from ase_bec.terms.split_charges import SplitCharges
 from ase_bec.terms.table import TERMS
 from ase_bec.terms.term import LocalDipole, Term
 from ase_bec.training.config import Config
 from ase_bec.training.formal_charges import guess_formal_charges
+from ase_bec.training.tasks.charges import ChargeTask
+from ase_bec.training.tasks.density_energy import DensityEnergyTask
 from ase_bec.training.tasks.model import ModelTask
 from ase_bec.training.tasks.polarization import TRAININGS, PolarizationTask
 from ase_bec.training.tasks.potential import PotentialTask
@@ -56,7 +61,11 @@ def make_task(config: Config, data: Dataset) -> tuple[Task[Any], list[str]]:
         elif issubclass(TERMS[kind], LocalDipole):
             model, messages = _polarization_model(TERMS[kind], elements, options, data)
         else:
-            model = Model(elements, [made(TERMS[kind], options, n_elements=len(elements))])
+            n = len(elements)
+            terms = [made(TERMS[kind], options, n_elements=n)]
+            if kind == DensityEnergy.kind:
+                terms.append(CoreRepulsion(n))
+            model = Model(elements, terms)
     return _task(model, config), messages
 
 
@@ -82,6 +91,11 @@ def _task(model: Model, config: Config, trained: bool = False) -> Task[Any]:
         return PotentialTask(model, config.loss, dtype, device, trained)
     if isinstance(model, PolarizationModel) and model.network.kind in TRAININGS:
         return PolarizationTask(model, config.loss, dtype, device, trained)
+    kinds = {term.kind for term in model.terms}
+    if DensityEnergy.kind in kinds and kinds <= {DensityEnergy.kind, CoreRepulsion.kind}:
+        return DensityEnergyTask(model, config.loss, dtype, device, trained)
+    if any(isinstance(term, SplitCharges) for term in model.terms):
+        return ChargeTask(model, config.loss, dtype, device, trained)
     return ModelTask(model, config.loss, dtype, device)
 
 

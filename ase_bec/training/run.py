@@ -14,7 +14,7 @@ import torch
 from ase_bec.data import Dataset, read_dataset
 from ase_bec.data.in_field import require_zero_field
 from ase_bec.locks import locked
-from ase_bec.models.formats.saved import load
+from ase_bec.models import Model, load
 from ase_bec.progress import progress_bar
 from ase_bec.training.build import make_task
 from ase_bec.training.checkpoint import check_identity
@@ -23,6 +23,7 @@ from ase_bec.training.error_history import plot_history
 from ase_bec.training.formal_charges import warn_of_net_charges
 from ase_bec.training.known_frames import frame_hashes
 from ase_bec.training.parallel import Processes
+from ase_bec.training.residual import less
 from ase_bec.training.split import Split, split_frames
 from ase_bec.training.tasks.task import Errors, Task, mae, rmse
 from ase_bec.training.trainer import Outcome, Trainer
@@ -165,7 +166,12 @@ def _read(config: Config, say: Callable[[str], None]) -> Dataset:
     require_zero_field(data, "`ase-bec convert --from-fields` makes Born charges of them")
     for line in data.summary().splitlines():
         say(line)
-    return data
+    if not d.less:
+        return data
+    model = load(d.less)
+    if not isinstance(model, Model):
+        raise ValueError(f"`data.less` must be a model of this package, got `{d.less}`")
+    return less(data, model)
 
 
 def _check_labels(task: Task[Any], data: Dataset) -> None:
@@ -184,6 +190,8 @@ def _identity(config: Config) -> dict[str, Any]:
     del plain["output"], plain["training"]["device"]
     plain["data"]["files"] = [Path(f).name for f in config.data.files]
     files = [*config.data.files]
+    if Path(config.data.less).is_file():
+        files.append(config.data.less)
     if Path(str(config.model.get("start", ""))).is_file():
         files.append(config.model["start"])
     return plain | {"sha256": _digests(files)}

@@ -190,7 +190,7 @@ class Trainer(Generic[S]):
         """Make the optimiser of Adam's passes, or of those with L-BFGS."""
         self.optimiser: torch.optim.Optimizer
         if self.epoch < self.options.epochs:
-            self.optimiser = torch.optim.Adam(self.parameters)
+            self.optimiser = torch.optim.AdamW(self.parameters, weight_decay=self.options.decay)
             if self.options.average:
                 self.average = [p.detach().clone() for p in self.parameters]
         else:

@@ -214,6 +214,8 @@ def write_extxyz(file: TextIO, frames: Iterable[Frame]) -> None:
             arrays["forces"] = frame.forces
         if frame.born_effective_charges is not None:
             arrays["born_effective_charges"] = frame.born_effective_charges.reshape(-1, 9)
+        if frame.charges is not None:
+            arrays["charges"] = frame.charges
         for key, value in atoms.arrays.items():
             if key not in ("numbers", "positions") and label_of(key) not in PER_ATOM:
                 arrays[key] = _two_dimensional(key, value, frame.source)
