@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from ase_bec.terms.coulomb import Coulomb
 from ase_bec.terms.energy import NetworkEnergy
 from ase_bec.terms.equivariant import EquivariantNetwork
 from ase_bec.terms.formal_charges import FormalCharges
@@ -17,6 +18,7 @@ TERMS: dict[str, type[Term]] = {
     for term in (
         NetworkEnergy,
         CoreRepulsion,
+        Coulomb,
         FormalCharges,
         EquivariantNetwork,
         MessagePassingNetwork,
