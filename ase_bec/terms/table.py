@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from ase_bec.terms.buckingham import Buckingham
 from ase_bec.terms.coulomb import Coulomb
 from ase_bec.terms.energy import NetworkEnergy
 from ase_bec.terms.equivariant import EquivariantNetwork
@@ -17,6 +18,7 @@ TERMS: dict[str, type[Term]] = {
     term.kind: term
     for term in (
         NetworkEnergy,
+        Buckingham,
         CoreRepulsion,
         Coulomb,
         FormalCharges,
