@@ -23,7 +23,7 @@ def mesh_potentials(
     Smooth particle-mesh Ewald: charges go to a mesh by B-splines, the waves k ≠ 0 are summed by
     fast Fourier transforms, and potentials come back by the same splines. So ½Σqφ is smooth in
     positions, and forces and stress are its derivatives exactly; it differs from the sum over
-    waves by 1e-7 or so of it.
+    waves by some 1e-7 eV per atom for charges of 1 e.
 
     Parameters
     ----------

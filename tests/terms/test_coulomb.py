@@ -168,6 +168,29 @@ def test_sum_of_terms_in_calculator_file_and_committee(tmp_path: Path) -> None:
     assert calculators[0].get_stress(atoms).shape == (6,)
 
 
+def stiffness(width: float, cells: int, axis: int) -> float:
+    """Of a long wave along x of displaced Zn in zinc blende, per atom, in eV/Å²."""
+    atoms = bulk("ZnO", "zincblende", 4.6, cubic=True).repeat((cells, 1, 1))
+    zinc = atoms.symbols == "Zn"
+    wave = np.cos(2 * np.pi * atoms.positions[:, 0] / (cells * 4.6)) * zinc
+    model = Model(list(CHARGES), [Coulomb(2, [1.0, -1.0], width)])
+    forces = []
+    for sign in (1, -1):
+        moved = atoms.copy()
+        moved.positions[:, axis] += sign * 0.01 * wave
+        forces.append(response(model, moved).forces.numpy()[:, axis])
+    return float(-((forces[0] - forces[1]) @ wave) / (0.02 * (wave @ wave)))
+
+
+@pytest.mark.parametrize("width", [0.0, 1.2])
+def test_longitudinal_and_transverse_waves_split(width: float) -> None:
+    """By 4π k_e q̃²/Ω where waves are long, as in any polar crystal; a local energy has none."""
+    split = {n: stiffness(width, n, 0) - stiffness(width, n, 1) for n in (8, 16)}
+    long_waves = split[16] + (split[16] - split[8]) / 3  # what is left falls as k²
+    analytic = 4 * np.pi * COULOMB / (4.6**3 / 4)
+    assert long_waves == pytest.approx(analytic, rel=2e-3)
+
+
 def test_bad_input() -> None:
     with pytest.raises(ValueError, match="`charges` must be 2 numbers"):
         Coulomb(2, [1.0])
