@@ -11,7 +11,19 @@ from functools import partial
 from typing import Any, NoReturn
 
 from ase_bec import __version__
-from ase_bec.cli import amorphous, analyse, convert, demo, evaluate, hops, info, md, neb, train
+from ase_bec.cli import (
+    amorphous,
+    analyse,
+    charges,
+    convert,
+    demo,
+    evaluate,
+    hops,
+    info,
+    md,
+    neb,
+    train,
+)
 from ase_bec.cli.errors import InputError
 from ase_bec.cli.field_units import NEGATIVE
 from ase_bec.interruption import handling_interruption
@@ -45,7 +57,19 @@ def parser() -> argparse.ArgumentParser:
     )
     top.add_argument("--version", action="version", version=f"ase-bec {__version__}")
     commands = top.add_subparsers(title="commands", metavar="COMMAND", required=True)
-    for module in (demo, info, hops, neb, md, amorphous, analyse, train, evaluate, convert):
+    for module in (
+        demo,
+        info,
+        hops,
+        neb,
+        md,
+        amorphous,
+        analyse,
+        train,
+        charges,
+        evaluate,
+        convert,
+    ):
         command = commands.add_parser(
             module.NAME,
             help=module.HELP,

@@ -126,6 +126,9 @@ class Config:
     model : dict
         ``kind``, and what the model of that kind takes; or ``start`` alone, a saved model or
         bundled name whose training goes on, relative to the working folder.
+    coulomb : dict
+        Effective charges that a potential is trained beside: ``charges``, a table such as
+        {Zn = 1, O = -1}, and ``width`` in Å, 1.2 if not given, 0 for point charges.
     loss : dict
         Weights of the parts of the loss.
     training : TrainingOptions
@@ -135,6 +138,7 @@ class Config:
 
     data: DataOptions
     model: dict[str, Any] = field(default_factory=dict)
+    coulomb: dict[str, Any] = field(default_factory=dict)
     loss: dict[str, float] = field(default_factory=dict)
     training: TrainingOptions = field(default_factory=TrainingOptions)
     output: str = "model.pt"
