@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 from ase_bec.lazy import lazy_names
 
 if TYPE_CHECKING:
-    from ase_bec.analysis.arrhenius import Arrhenius, arrhenius, is_resolved, smallest_resolved
+    from ase_bec.analysis.activation import Arrhenius, arrhenius, is_resolved, smallest_resolved
     from ase_bec.analysis.currents import current, current_of_dipole, dipole, transported
     from ase_bec.analysis.drift import CommonMotion, common_motion
     from ase_bec.analysis.fluctuations import GreenKubo, green_kubo
