@@ -87,8 +87,9 @@ def holds(calculator: object, sought: object) -> bool:
 
 
 def _applies_field(value: object) -> bool:
-    own = getattr(value, "__dict__", None)
-    own = own if isinstance(own, dict) else {}  # libraries in C have other things under the name
+    own = getattr(value, "__dict__", {})
+    if not isinstance(own, dict):  # of a proxy
+        return False
     return own.get("applies_field", getattr(type(value), "applies_field", False)) is True
 
 
