@@ -17,7 +17,20 @@ DEPTH = 12  # steps from the root
 OBJECTS = 20_000  # in all
 CHILDREN = 1_000  # of one object
 _PLAIN = (str, bytes, Number, np.ndarray, np.generic, type, ModuleType, type(None))
-_OPAQUE = ("torch", "numpy", "logging", "threading", "multiprocessing", "io", "ctypes", "weakref")
+_OPAQUE = frozenset(
+    [
+        "torch",
+        "numpy",
+        "numba",
+        "llvmlite",
+        "logging",
+        "threading",
+        "multiprocessing",
+        "io",
+        "ctypes",
+        "weakref",
+    ]
+)
 
 
 class Held(NamedTuple):

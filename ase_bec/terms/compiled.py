@@ -25,9 +25,13 @@ the first two of its results and adds to the others."""
 
 
 def serves(term: Term, device: torch.device) -> bool:
-    """Whether compiled code may stand for a term: numba, CPU, no second derivative wanted."""
+    """Whether compiled code may stand for a term: numba, CPU, no second derivative wanted.
+
+    A class that inherits its rule may have another formula: it is left to torch.
+    """
     dtypes = {x.dtype for x in term.parameters()}
     known = dtypes <= {torch.float32} or dtypes <= {torch.float64}
+    known = known and "rule" in vars(type(term))
     return HAS_NUMBA and device.type == "cpu" and known and not term.training
 
 

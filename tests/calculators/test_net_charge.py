@@ -19,6 +19,7 @@ from field_examples import (
 
 from ase_bec.calculators.field import FieldCalculator
 from ase_bec.data.net_charge import charge_text, unlikely_charge
+from ase_bec.evaluation.field_response import FieldResponse
 from ase_bec.models import EquivariantNetwork, PolarizationModel
 
 GOOD = neutral_charges()  # of Cu4Au3Al: 0 e
@@ -144,7 +145,8 @@ def test_it_costs_one_tensor_for_a_composition():
     atoms = skewed_alloy()
     source = PairCharges(atoms, GOOD)
     calc = in_field(source)
-    source.field_forces = lambda atoms, field: field * np.resize([1, -1], (len(atoms), 1))
+    forces = FIELD * np.resize([1, -1], (len(atoms), 1))
+    source.response = lambda atoms, field: FieldResponse(forces, 0.0, np.zeros(3))
     for _ in range(5):
         atoms.positions[0, 0] += 0.01
         calc.get_forces(atoms)

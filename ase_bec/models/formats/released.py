@@ -189,6 +189,11 @@ class ReleasedBornCharges:
         self.elements = check_elements(elements)
         self._evaluator = Evaluator(Model(self.elements, [ReleasedRow(content)]), "Born charges")
 
+    @property
+    def cutoff(self) -> float:
+        """Furthest neighbour in Å that it sees."""
+        return self._evaluator.cutoff
+
     def check(self, atoms: Atoms, field: NDArray[np.float64]) -> None:
         """Refuse atoms of other elements, and fields that are not along z."""
         if np.any(np.abs(field[:2]) > 1e-12 * max(abs(field[2]), 1e-300)):
