@@ -224,6 +224,12 @@ class FieldCalculator(Calculator):
                 extras["charges_outside"] = self._contribution.outside
             return extras
 
+    @property
+    def charges_outside(self) -> int | None:
+        """Number of atoms out of what a model of the charges was made for, as in `extras`."""
+        with exclusive(self):
+            return None if self._contribution is None else self._contribution.outside
+
     def jobs(self, atoms: Atoms) -> list[Job]:
         """What evaluators of our own models will be asked for a structure."""
         found: list[Job] = self.calculator.jobs(atoms) if hasattr(self.calculator, "jobs") else []
