@@ -114,18 +114,46 @@ def test_committee_of_one_is_the_model() -> None:
 
 
 def test_members_may_differ_in_cutoff_and_order_of_elements() -> None:
-    models = [potential(0), potential(1, cutoff=3.3, elements=("O", "Li", "P"))]
-    expected = np.mean([NNPCalculator(model).get_forces(skewed()) for model in models], axis=0)
-    found = NNPCalculator(models).get_forces(skewed())
-    np.testing.assert_allclose(found, expected, rtol=0, atol=1e-12)
+    models = [
+        potential(0),
+        potential(1, cutoff=3.3, elements=("O", "Li", "P")),
+        potential(2, elements=("Na", "P", "O", "Li"), offsets=(0, 0.5, -2, 1), margin=3),
+    ]
+    singles = [NNPCalculator(model) for model in models]
+    for some in (models, models[::-1]):
+        committee = NNPCalculator(some)
+        for name in ("energy", "energies", "forces", "stress"):
+            expected = np.mean([calc.get_property(name, skewed()) for calc in singles], axis=0)
+            found = committee.get_property(name, skewed())
+            np.testing.assert_allclose(found, expected, rtol=0, atol=1e-12)
 
 
-@pytest.mark.parametrize("training", [True, False])
-def test_float32_is_close_to_float64(training) -> None:
+def test_same_weights_in_another_order_of_elements_are_the_same_potential() -> None:
+    """Networks follow their element, functions of neighbours theirs."""
+    options = {"g2": [(0.5, 2.0)], "g5": (), "g4": (), "offsets": (-1.0, 2.0, 0.5)}
+    first = potential(0, **options)
+    order = [2, 0, 1]
+    second = potential(0, elements=("O", "Li", "P"), **(options | {"offsets": (0.5, -1.0, 2.0)}))
+    with torch.no_grad():
+        for new, old in enumerate(order):
+            source, target = (m.network.networks.networks[k] for m, k in
+                              ((first, old), (second, new)))  # fmt: skip
+            target.load_state_dict(source.state_dict())
+            target[0].weight.copy_(source[0].weight[:, order])
+            for name in ("low", "high"):
+                bounds = getattr(first.network.scaling, name)[old, order]
+                getattr(second.network.scaling, name)[new] = bounds
+    committee = NNPCalculator([first, second])
+    committee.calculate(skewed())
+    assert committee.extras["forces_spread"].max() < 1e-12
+    assert committee.extras["energies_spread"].max() < 1e-12
+    assert np.abs(committee.results["forces"]).max() > 0.01
+
+
+def test_float32_is_close_to_float64(implementation) -> None:
     results = []
     for dtype in ("float64", torch.float32):
         calc = NNPCalculator(potential(), dtype=dtype)
-        calc.models[0].train(training)
         calc.calculate(skewed())
         results.append(calc.results)
     double, single = results
@@ -136,20 +164,19 @@ def test_float32_is_close_to_float64(training) -> None:
         assert not np.array_equal(single[name], values)
 
 
-def test_torch_implementation_gives_the_same() -> None:
-    compiled, plain = NNPCalculator(potential()), NNPCalculator(potential())
-    plain.models[0].train()
-    for calc in (compiled, plain):
-        calc.calculate(skewed())
+def test_torch_implementation_gives_the_same(request) -> None:
+    compiled = NNPCalculator(potential())
+    compiled.calculate(skewed())
+    request.getfixturevalue("torch_alone")
+    plain = NNPCalculator(potential())
+    plain.calculate(skewed())
     for name, values in compiled.results.items():
         np.testing.assert_allclose(plain.results[name], values, rtol=0, atol=1e-11)
 
 
-@pytest.mark.parametrize("training", [True, False])
-def test_atoms_without_neighbours(training) -> None:
+def test_atoms_without_neighbours(implementation) -> None:
     atoms = Atoms("LiO", [[0, 0, 0], [0, 0, 50]])
     calc = NNPCalculator(potential(margin=100))
-    calc.models[0].train(training)
     energy = calc.get_potential_energy(atoms)
     apart = [calc.get_potential_energy(Atoms(element)) for element in ("Li", "O")]
     assert energy == pytest.approx(sum(apart), abs=1e-12)
@@ -194,16 +221,17 @@ def test_supercell_has_many_times_the_energy() -> None:
     np.testing.assert_allclose(calc.get_stress(many), calc.get_stress(one), atol=1e-13)
 
 
-def test_more_atoms_than_a_chunk_holds() -> None:
+def test_more_atoms_than_a_chunk_holds(request) -> None:
     """More centres than are worked off at once, by either implementation."""
     atoms = skewed() * (4, 4, 3)
-    calc = NNPCalculator(potential(cutoff=3.0, g5=[(0.0, 2, 1)], g4=()))
-    calc.calculate(atoms)
-    compiled = calc.results
-    calc.models[0].train()
-    calc.calculate(atoms)
-    for name, values in compiled.items():
-        np.testing.assert_allclose(calc.results[name], values, rtol=0, atol=1e-9)
+    model = potential(cutoff=3.0, g5=[(0.0, 2, 1)], g4=())
+    compiled = NNPCalculator(model)
+    compiled.calculate(atoms)
+    request.getfixturevalue("torch_alone")
+    plain = NNPCalculator(model)
+    plain.calculate(atoms)
+    for name, values in compiled.results.items():
+        np.testing.assert_allclose(plain.results[name], values, rtol=0, atol=1e-9)
 
 
 def test_molecules_of_other_elements() -> None:

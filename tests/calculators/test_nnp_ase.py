@@ -139,10 +139,14 @@ def test_copies_are_equal_and_independent(used, duplicate) -> None:
     moved = skewed()
     moved.positions[0] += 0.2
     assert other.get_potential_energy(moved) != energy
-    for parameter in other.models[0].parameters():
-        parameter.zero_()
-    calc.reset()
-    assert calc.get_potential_energy(skewed()) == energy
+    expected = other.get_potential_energy(moved)
+    with torch.no_grad():
+        for parameter in other.models[0].parameters():
+            parameter.zero_()
+    for one, atoms, value in ((calc, skewed(), energy), (other, moved, expected)):
+        one.reset()
+        assert one.get_potential_energy(atoms) == value
+        assert duplicate(one).get_potential_energy(atoms) == value
 
 
 @pytest.mark.parametrize("properties", [["energy"], ["forces"], ["stress"], ["energies"], []])
