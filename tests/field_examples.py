@@ -28,8 +28,10 @@ def neutral_charges() -> dict[str, float]:
 
 
 def random_tensors(natoms: int, seed: int = 5) -> np.ndarray:
-    """Non-symmetric tensors without a sum rule, (natoms, 3, 3)."""
-    return np.random.default_rng(seed).normal(size=(natoms, 3, 3))
+    """Non-symmetric tensors without a sum rule, (natoms, 3, 3); Q, their mean trace, is 1 e."""
+    tensors = np.random.default_rng(seed).normal(size=(natoms, 3, 3))
+    net_charge = np.trace(tensors.sum(axis=0)) / 3
+    return tensors + (1.0 - net_charge) / natoms * np.eye(3)
 
 
 def numerical_forces(atoms: Atoms, step: float = 1e-4) -> np.ndarray:
@@ -171,7 +173,6 @@ class HalfKnownCharges:
         raise AssertionError("has no dipole")
 
     def response(self, atoms, field):
-        self.check(atoms, field)
         return FieldResponse(field[2] * self.rows)
 
     def check(self, atoms, field):

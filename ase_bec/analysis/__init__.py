@@ -6,6 +6,7 @@ from ase_bec.lazy import lazy_names
 
 if TYPE_CHECKING:
     from ase_bec.analysis.currents import current, current_of_dipole, dipole, transported
+    from ase_bec.analysis.drift import CommonMotion, common_motion
     from ase_bec.analysis.fluctuations import GreenKubo, green_kubo
     from ase_bec.analysis.hop_events import Hops, find_hops, initial_sites
     from ase_bec.analysis.infrared import (
@@ -42,6 +43,7 @@ if TYPE_CHECKING:
     )
 
 __all__ = [
+    "CommonMotion",
     "Coordination",
     "Diffusion",
     "Estimate",
@@ -53,6 +55,7 @@ __all__ = [
     "Spectrum",
     "Trajectory",
     "Value",
+    "common_motion",
     "coordination",
     "current",
     "current_of_dipole",

@@ -10,6 +10,7 @@ import torch
 
 from ase_bec.data import Dataset
 from ase_bec.models import Model, NeuralNetworkPotential, PolarizationModel, load
+from ase_bec.terms.limits import check_sizes
 from ase_bec.terms.table import TERMS
 from ase_bec.terms.term import LocalDipole, Term
 from ase_bec.training.config import Config
@@ -47,6 +48,7 @@ def make_task(config: Config, data: Dataset) -> tuple[Task[Any], list[str]]:
         raise ValueError(f"`model.kind` must be one of nnp, {', '.join(TERMS)}, got {kind!r}")
     elements = options.pop("elements", list(data.elements))
     messages: list[str] = []
+    check_sizes({"elements": elements, **options})
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(config.training.seed)
         if kind == "nnp":

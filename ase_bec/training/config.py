@@ -24,7 +24,7 @@ class DataOptions:
     ----------
     files : list of str
         As for :func:`ase_bec.data.read_dataset`; relative to the TOML file.
-    keys, units, displacement_first, sum_rule
+    keys, units, displacement_first, sum_rule, net_charge
         As for :func:`ase_bec.data.read_dataset`.
     split : str
         ``random`` frames, whole kinds of ``config_type``, or a ``block`` at the end of the files.
@@ -39,6 +39,7 @@ class DataOptions:
     units: dict[str, str] = field(default_factory=dict)
     displacement_first: bool = False
     sum_rule: str | tuple[str, ...] | None = None
+    net_charge: float | None = None
     split: str = "random"
     validation: float | tuple[str, ...] = 0.1
     test: float | tuple[str, ...] = 0.0
@@ -158,7 +159,7 @@ def read_config(path: str | PathLike[str], overrides: Sequence[str] = ()) -> Con
         raise FileNotFoundError(f"there is no file `{path}`")
     try:
         content = tomllib.loads(path.read_text())
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError, RecursionError) as error:
         raise ValueError(f"`{path}` must be a TOML file, got: {error}") from error
     for text in overrides:
         _override(content, text)
@@ -188,7 +189,7 @@ def _override(content: dict[str, Any], text: str) -> None:
             raise ValueError(f"`{key.strip()}` must be a setting, got the value `{section}` in it")
     try:
         content[name] = tomllib.loads(f"x = {value}")["x"]
-    except tomllib.TOMLDecodeError:
+    except (tomllib.TOMLDecodeError, RecursionError):
         content[name] = value.strip()
 
 

@@ -5,7 +5,7 @@ import pytest
 import torch
 from ase import Atoms
 from descriptor_examples import skewed, water
-from model_examples import potential, total_energy
+from model_examples import in_torch, potential, total_energy
 
 from ase_bec import NNPCalculator
 
@@ -150,10 +150,11 @@ def test_same_weights_in_another_order_of_elements_are_the_same_potential() -> N
     assert np.abs(committee.results["forces"]).max() > 0.01
 
 
-def test_float32_is_close_to_float64(implementation) -> None:
+@pytest.mark.parametrize("prepared", [in_torch, lambda calc: calc], ids=["torch", "compiled"])
+def test_float32_is_close_to_float64(prepared) -> None:
     results = []
     for dtype in ("float64", torch.float32):
-        calc = NNPCalculator(potential(), dtype=dtype)
+        calc = prepared(NNPCalculator(potential(), dtype=dtype))
         calc.calculate(skewed())
         results.append(calc.results)
     double, single = results
@@ -164,19 +165,18 @@ def test_float32_is_close_to_float64(implementation) -> None:
         assert not np.array_equal(single[name], values)
 
 
-def test_torch_implementation_gives_the_same(request) -> None:
-    compiled = NNPCalculator(potential())
-    compiled.calculate(skewed())
-    request.getfixturevalue("torch_alone")
-    plain = NNPCalculator(potential())
-    plain.calculate(skewed())
+def test_torch_implementation_gives_the_same() -> None:
+    compiled, plain = NNPCalculator(potential()), in_torch(NNPCalculator(potential()))
+    for calc in (compiled, plain):
+        calc.calculate(skewed())
     for name, values in compiled.results.items():
         np.testing.assert_allclose(plain.results[name], values, rtol=0, atol=1e-11)
 
 
-def test_atoms_without_neighbours(implementation) -> None:
+@pytest.mark.parametrize("prepared", [in_torch, lambda calc: calc], ids=["torch", "compiled"])
+def test_atoms_without_neighbours(prepared) -> None:
     atoms = Atoms("LiO", [[0, 0, 0], [0, 0, 50]])
-    calc = NNPCalculator(potential(margin=100))
+    calc = prepared(NNPCalculator(potential(margin=100)))
     energy = calc.get_potential_energy(atoms)
     apart = [calc.get_potential_energy(Atoms(element)) for element in ("Li", "O")]
     assert energy == pytest.approx(sum(apart), abs=1e-12)
@@ -221,16 +221,15 @@ def test_supercell_has_many_times_the_energy() -> None:
     np.testing.assert_allclose(calc.get_stress(many), calc.get_stress(one), atol=1e-13)
 
 
-def test_more_atoms_than_a_chunk_holds(request) -> None:
+def test_more_atoms_than_a_chunk_holds() -> None:
     """More centres than are worked off at once, by either implementation."""
     atoms = skewed() * (4, 4, 3)
-    model = potential(cutoff=3.0, g5=[(0.0, 2, 1)], g4=())
-    compiled = NNPCalculator(model)
-    compiled.calculate(atoms)
-    request.getfixturevalue("torch_alone")
-    plain = NNPCalculator(model)
+    calc = NNPCalculator(potential(cutoff=3.0, g5=[(0.0, 2, 1)], g4=()))
+    calc.calculate(atoms)
+    compiled = calc.results
+    plain = in_torch(NNPCalculator(calc.models[0]))
     plain.calculate(atoms)
-    for name, values in compiled.results.items():
+    for name, values in compiled.items():
         np.testing.assert_allclose(plain.results[name], values, rtol=0, atol=1e-9)
 
 
