@@ -141,7 +141,7 @@ def test_copies_are_equal_and_independent(used, duplicate) -> None:
     moved.positions[0] += 0.2
     assert other.get_potential_energy(moved) != energy
     with torch.no_grad():
-        for parameter in (*models[0].parameters(), *other.models[1].parameters()):
+        for parameter in models[0].parameters():
             parameter.zero_()
     for calculator in (calc, other):
         calculator.reset()
