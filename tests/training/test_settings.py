@@ -130,7 +130,7 @@ def test_task_of_settings() -> None:
     [
         (
             {"kind": "magic"},
-            "`model.kind` must be one of nnp, .*equivariant, message-passing, vaf, got",
+            "`model.kind` must be one of nnp, .*equivariant, message-passing, vaf, .*got",
         ),
         ({"cutof": 3.0}, "`model.cutof` is no setting of EquivariantNetwork; known: cutoff"),
         ({"kind": "nnp", "offsets": [0.0]}, "`model.offsets` is no setting of NeuralNetwork"),
