@@ -199,11 +199,6 @@ class ReleasedBornCharges:
         """The row, as a term."""
         return list(self._evaluator.models[0].terms)  # type: ignore[arg-type]
 
-    @property
-    def cutoff(self) -> float:
-        """R_c in Å."""
-        return self._evaluator.models[0].cutoff
-
     def check(self, atoms: Atoms, field: NDArray[np.float64]) -> None:
         """Refuse atoms of other elements, and fields that are not along z."""
         if np.any(np.abs(field[:2]) > 1e-12 * max(abs(field[2]), 1e-300)):
