@@ -196,7 +196,7 @@ def _unread_notes(frames: Sequence[Frame]) -> list[str]:
                     found[key, label] += 1
     if not found:
         return []
-    listed = ", ".join(f"`{key}` ({count} frames)" for (key, _), count in sorted(found.items()))
+    listed = ", ".join(f"`{key}` (in {count})" for (key, _), count in sorted(found.items()))
     key, label = min(found)
     return [
         f"keys that look like labels were not read: {listed}; name them where they are, such as "

@@ -82,12 +82,12 @@ def read_frames(
         raise ValueError(f"`format` must be of {', '.join(FORMATS)}, got {format!r}")
     name = str(path)
     if format == "ase-traj" or (format is None and is_trajectory(path)):
-        return Reading("ase-traj", read_trajectory(path, **mapping, net_charge=net_charge))
+        return Reading("ase-traj", *read_trajectory(path, **mapping, net_charge=net_charge))
     text = read_text(path)
     kind = format or _detect(path, text)
     if kind == "extxyz":
-        frames = read_extxyz(text, name, **mapping, net_charge=net_charge)
-        return Reading(kind, frames, _end_notes(text, name))
+        frames, notes = read_extxyz(text, name, **mapping, net_charge=net_charge)
+        return Reading(kind, frames, (*notes, *_end_notes(text, name)))
     given = [option for option, value in mapping.items() if value]
     if given:
         raise ValueError(f"{name}: `{given[0]}` is for extended XYZ, not for {kind}")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable
 from functools import lru_cache
 from typing import Any
 
@@ -71,6 +72,15 @@ _CANONICAL = {_canonical(alias): label for alias, label in EXACT.items()}
 def label_of(key: str) -> str | None:
     """Label that a key holds, in upper or lower case, with REF_ or DFT_ before it, or None."""
     return EXACT.get(key) or _CANONICAL.get(_canonical(key))
+
+
+def unusual_notes(keys: Iterable[str], name: str) -> tuple[str, ...]:
+    """A line about keys that are read though they are not spelt as documented."""
+    found = {key: label for key in keys if key not in EXACT and (label := label_of(key))}
+    if not found:
+        return ()
+    listed = ", ".join(f"{label} from `{key}`" for key, label in sorted(found.items()))
+    return (f"{name}: labels were read by unusual keys: {listed}",)
 
 
 @lru_cache(maxsize=4096)
