@@ -30,6 +30,7 @@ _FOLDER = Path(__file__).parents[1] / "bundled"
 _BUNDLED = {
     "li3po4-nnp": "potential of Li3PO4, distilled from the one of Shimizu et al. 2023",
     "li3po4-bec": "Born charges of Li3PO4, formal charges and equivariant network, from DFPT (PBE)",
+    "zno": "potential of ZnO polymorphs and their transitions, network and effective charges (PBE)",
 }
 
 
