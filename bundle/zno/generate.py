@@ -23,14 +23,14 @@ FRAMES = 240  # of each crystal
 
 def crystals() -> dict[str, Atoms]:
     """Polymorphs in cells of four atoms or so, near their PBE volumes."""
-    graphitic = bulk("ZnO", "wurtzite", 3.45, 4.6)
-    graphitic.set_scaled_positions([[1 / 3, 2 / 3, 0], [2 / 3, 1 / 3, 0.5],
+    layers = bulk("ZnO", "wurtzite", 3.45, 4.6)
+    layers.set_scaled_positions([[1 / 3, 2 / 3, 0], [2 / 3, 1 / 3, 0.5],
                                     [1 / 3, 2 / 3, 0.5], [2 / 3, 1 / 3, 0]])  # fmt: skip
     return {
         "wurtzite": bulk("ZnO", "wurtzite", 3.28, 5.30),
         "zinc blende": bulk("ZnO", "zincblende", 4.63, orthorhombic=True),
         "rock salt": bulk("ZnO", "rocksalt", 4.34, orthorhombic=True),
-        "graphitic": graphitic,
+        "hexagonal layers, like on like": layers,
         "caesium chloride": bulk("ZnO", "cesiumchloride", 2.70).repeat((2, 1, 1)),
     }
 

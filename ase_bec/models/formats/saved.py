@@ -33,6 +33,7 @@ _BUNDLED = {
     "li3po4-nnp": "potential of Li3PO4, distilled from the one of Shimizu et al. 2023",
     "li3po4-bec": "Born charges of Li3PO4, formal charges and equivariant network, from DFPT (PBE)",
     "hfo2": "amorphous HfO2: energies, and charges that respond to a field, from AIMD (PBE, Bader)",
+    "zno": "potential of ZnO polymorphs and their transitions, network and effective charges (PBE)",
 }
 
 
