@@ -1,5 +1,6 @@
 """What all tests share."""
 
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -25,6 +26,26 @@ def two_threads() -> Iterator[None]:
     torch.set_num_threads(2)
     yield
     torch.set_num_threads(before)
+
+
+def without_numba(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name, module in list(sys.modules.items()):
+        if name.startswith("ase_bec.") and hasattr(module, "HAS_NUMBA"):
+            monkeypatch.setattr(module, "HAS_NUMBA", False)
+
+
+@pytest.fixture
+def torch_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As where numba is not installed."""
+    without_numba(monkeypatch)
+
+
+@pytest.fixture(params=["torch", "compiled"])
+def implementation(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> str:
+    """Everything in torch, or compiled where it can be."""
+    if request.param == "torch":
+        without_numba(monkeypatch)
+    return str(request.param)
 
 
 @pytest.fixture

@@ -7,6 +7,7 @@ from ase_bec.lazy import lazy_names
 if TYPE_CHECKING:
     from ase_bec.analysis.arrhenius import Arrhenius, arrhenius, is_resolved, smallest_resolved
     from ase_bec.analysis.currents import current, current_of_dipole, dipole, transported
+    from ase_bec.analysis.drift import CommonMotion, common_motion
     from ase_bec.analysis.fluctuations import GreenKubo, green_kubo
     from ase_bec.analysis.hop_events import Hops, find_hops, initial_sites
     from ase_bec.analysis.infrared import (
@@ -45,6 +46,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "Arrhenius",
+    "CommonMotion",
     "Coordination",
     "Diffusion",
     "Estimate",
@@ -58,6 +60,7 @@ __all__ = [
     "Value",
     "arrhenius",
     "bond_order",
+    "common_motion",
     "coordination",
     "current",
     "current_of_dipole",

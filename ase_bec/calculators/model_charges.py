@@ -66,11 +66,11 @@ class ModelCharges:
             raise ValueError(f"`field` must be three finite numbers in V/Å, got {vector.tolist()}")
         found = self._evaluator.values(atoms, vector)[0]
         if self._at_rest is None:
-            return FieldResponse(found.forces.copy(), found.energy, found.dipole, found.outside)
-        rest = self._at_rest.values(atoms)[0]
-        return FieldResponse(
-            found.forces - rest.forces, found.energy - rest.energy, found.dipole, found.outside
-        )
+            forces, energy = found.forces.copy(), found.energy
+        else:
+            rest = self._at_rest.values(atoms)[0]
+            forces, energy = found.forces - rest.forces, found.energy - rest.energy
+        return FieldResponse(forces, energy, found.dipole.copy(), found.outside.copy())
 
     def born_charges(self, atoms: Atoms, field: Array | None = None) -> Array:
         """Z[a, i, j] = ∂F_aj/∂E_i in e, (natoms, 3, 3)."""

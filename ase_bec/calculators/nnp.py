@@ -85,9 +85,10 @@ class NNPCalculator(Calculator):
         members = list(model) if isinstance(model, list | tuple) else [model]
         if not members:
             raise ValueError("`model` must be a model or a list of models, got an empty list")
-        self.models = [_loaded(member) for member in members]
+        loaded = [_loaded(member) for member in members]
+        self._described = [str(m.metadata.get("source", m.kind)) for m in loaded]
         self._evaluator = Evaluator(
-            [m.without_field() for m in self.models],
+            [m.without_field() for m in loaded],
             "energies and forces",
             device,
             torch.float64 if dtype is None else dtype,
@@ -99,6 +100,11 @@ class NNPCalculator(Calculator):
             self.implemented_properties = [*self.implemented_properties, "charges"]
             feeling = [m.in_field() for m in self.models]
             self._charges = Evaluator(feeling, "charges", self.device, self.dtype, skin)
+
+    @property
+    def models(self) -> list[Model]:
+        """The frozen copies that are evaluated: of the terms that do not vanish without field."""
+        return self._evaluator.models
 
     @property
     def device(self) -> torch.device:
@@ -121,7 +127,7 @@ class NNPCalculator(Calculator):
     def todict(self, skip_default: bool = True) -> dict[str, Any]:
         """Plain description, written into trajectories and databases."""
         return {
-            "model": [str(m.metadata.get("source", m.kind)) for m in self.models],
+            "model": list(self._described),
             "elements": list(self.models[0].elements),
             "dtype": str(self.dtype).removeprefix("torch."),
         }

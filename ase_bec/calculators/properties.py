@@ -5,7 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any
 
+import numpy as np
+from numpy.typing import NDArray
+
 from ase_bec.calculators.electric import Contribution, ElectricTerm
+
+Array = NDArray[np.float64]
 
 ENERGIES = ("energy", "free_energy")
 ON_DEMAND = ("born_effective_charges", "polarization", "charges")
@@ -49,6 +54,31 @@ def combined(
         if energy is not None and contribution.energy is not None:
             results[name] = energy + contribution.energy
     return results
+
+
+def labels(
+    field: Array, base: dict[str, Any], contribution: Contribution, results: dict[str, Any]
+) -> dict[str, Any]:
+    """Give what Atoms are to carry beside results in a field; see `ase_bec.data.field_labels`.
+
+    Parameters
+    ----------
+    field
+        V/Å, (3,).
+    base
+        Results of the base calculator.
+    contribution
+        What the field adds to them.
+    results
+        What comes of it.
+    """
+    found: dict[str, Any] = {"electric_field": field}
+    if "energy" in results:
+        found |= {"energy_zero_field": base["energy"], "field_energy": contribution.energy}
+    if "forces" in results:
+        size = float(np.sqrt(np.mean(contribution.forces**2)))
+        found |= {"forces_zero_field": base["forces"].copy(), "field_force": size}
+    return found
 
 
 def refusal(name: str, term: ElectricTerm, stress: str) -> str | None:

@@ -3,15 +3,29 @@
 from __future__ import annotations
 
 import argparse
+import re
 import sys
 import warnings
 from collections.abc import Sequence
 from functools import partial
-from typing import NoReturn
+from typing import Any, NoReturn
 
 from ase_bec import __version__
-from ase_bec.cli import amorphous, analyse, convert, demo, evaluate, hops, info, md, neb, train
+from ase_bec.cli import (
+    amorphous,
+    analyse,
+    charges,
+    convert,
+    demo,
+    evaluate,
+    hops,
+    info,
+    md,
+    neb,
+    train,
+)
 from ase_bec.cli.errors import InputError
+from ase_bec.cli.field_units import NEGATIVE
 from ase_bec.interruption import handling_interruption
 
 DESCRIPTION = """\
@@ -23,7 +37,11 @@ example:
 
 
 class _Parser(argparse.ArgumentParser):
-    """Parser that answers bad input with one line."""
+    """Parser that answers bad input with one line, and takes -10MV/cm for a number."""
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self._negative_number_matcher = re.compile(NEGATIVE)
 
     def error(self, message: str) -> NoReturn:
         self.exit(2, f"{self.prog}: error: {' '.join(message.split())}\n")
@@ -39,7 +57,19 @@ def parser() -> argparse.ArgumentParser:
     )
     top.add_argument("--version", action="version", version=f"ase-bec {__version__}")
     commands = top.add_subparsers(title="commands", metavar="COMMAND", required=True)
-    for module in (demo, info, hops, neb, md, amorphous, analyse, train, evaluate, convert):
+    for module in (
+        demo,
+        info,
+        hops,
+        neb,
+        md,
+        amorphous,
+        analyse,
+        train,
+        charges,
+        evaluate,
+        convert,
+    ):
         command = commands.add_parser(
             module.NAME,
             help=module.HELP,

@@ -8,10 +8,12 @@ from typing import Any
 import numpy as np
 from ase import Atoms
 from ase.calculators.singlepoint import SinglePointCalculator
+from ase.data import chemical_symbols
 from numpy.typing import NDArray
 
 Array = NDArray[np.float64]
 
+_LARGEST = 1e15  # in any unit, beyond which a number is damage
 COULOMB = 14.399645478425668  # e²/(4πε₀) in eV Å
 LABELS = (
     "energy",
@@ -97,6 +99,9 @@ class Frame:
             "electric_field": (3,),
             "net_charge": (),
         }
+        strange = sorted({int(z) for z in self.atoms.numbers if not 0 < z < len(chemical_symbols)})
+        if strange:
+            raise ValueError(f"{self.source}: atomic numbers must be of elements, got {strange[0]}")
         self._check("positions", self.atoms.positions, (n, 3))
         self._check("cell", self.atoms.cell.array, (3, 3))
         for name, shape in shapes.items():
@@ -113,6 +118,10 @@ class Frame:
             raise ValueError(f"{self.source}: `{name}` must have shape {shape}, got {array.shape}")
         if not np.isfinite(array).all():
             raise ValueError(f"{self.source}: `{name}` must be finite, got NaN or infinity")
+        if array.size and np.abs(array).max() > _LARGEST:
+            raise ValueError(
+                f"{self.source}: `{name}` must be below {_LARGEST:g}, got {np.abs(array).max():g}"
+            )
         return array
 
     def __len__(self) -> int:

@@ -105,7 +105,12 @@ class Evaluator:
         self._neighbours = NeighbourList(self.cutoff, skin, self.device)
         self._concern = concern
         self._kept: tuple[_Kept, ...] = ()
-        self._warned = False
+        self.warned = False  #: whether it was said that atoms are outside the range of the models
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Without what is kept between calls, which copies do not need."""
+        neighbours = NeighbourList(self.cutoff, self._neighbours.skin, self.device)
+        return {**self.__dict__, "_kept": (), "_neighbours": neighbours}
 
     @property
     def models(self) -> list[Model]:
@@ -183,6 +188,8 @@ class Evaluator:
 
     def born_charges(self, atoms: Atoms, field: Array | None = None) -> Array:
         """Z[a, i, j] in e, (n, 3, 3), [field, displacement], mean over the models."""
+        if not self.warned and self.last(atoms) is None:
+            self.values(atoms, field)  # says if there is something to say
         system = self._neighbours.update(atoms)
         return self._mean_charges(system, field)
 
@@ -221,11 +228,11 @@ class Evaluator:
 
     def _warn(self, found: Sequence[Values]) -> None:
         """Say once that a model is asked for what it was not made for."""
-        if self._warned:
+        if self.warned:
             return
         suspect = np.max([values.outside for values in found], axis=0) > 1
         if suspect.any():
-            self._warned = True
+            self.warned = True
             warnings.warn(
                 f"{suspect.sum()} of {len(suspect)} atoms have an environment outside the range "
                 f"that the model was made for: {self._concern} may be wrong there (this is said "

@@ -12,6 +12,7 @@ from ase.geometry import minkowski_reduce
 from torch import Tensor
 
 from ase_bec.neighbours import neighbour_pairs
+from ase_bec.terms.ewald_mesh import mesh_potentials
 
 __all__ = ["COULOMB", "Images", "balanced_width", "ewald_matrix", "ewald_potentials"]
 __all__ += ["images_of", "open_potentials", "self_potentials", "short_ranged", "volume_of"]
@@ -29,6 +30,8 @@ def ewald_potentials(
     charges: Tensor,
     widths: Tensor,
     splitting: float | None = None,
+    images: Images | None = None,
+    mesh: bool = False,
 ) -> Tensor:
     r"""Potential at each charge of a crystal, averaged over the charge's own Gaussian.
 
@@ -54,6 +57,11 @@ def ewald_potentials(
     splitting : float, optional
         Charges narrower than this are widened to it in the sum over waves, and set right by a sum
         over neighbours: results do not depend on it. Chosen for speed if not given.
+    images : Images, optional
+        Neighbours, where they are known, as far as it takes for that splitting.
+    mesh : bool
+        Sum the waves by :func:`ase_bec.terms.ewald_mesh.mesh_potentials`: less exact, and for many atoms
+        much quicker.
 
     Returns
     -------
@@ -68,9 +76,11 @@ def ewald_potentials(
     if splitting is None:
         splitting = balanced_width(volume, len(positions), widths)
     wide = widths.clamp(min=splitting)
-    potentials = _by_waves(positions, cell, charges, wide)
+    by_waves = mesh_potentials if mesh else _by_waves
+    potentials = by_waves(positions, cell, charges, wide)
     if bool((wide > widths).any()):
-        images = images_of(positions, cell, _range(wide, widths))
+        if images is None:
+            images = images_of(positions, cell, _range(wide, widths))
         pairs = short_ranged(images.distances(positions, cell), images, widths, wide)
         potentials = potentials.index_add(0, images.centre, pairs * charges[images.neighbour])
         # The waves of k = 0 of what was set right.

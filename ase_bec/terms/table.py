@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from ase_bec.terms.buckingham import Buckingham
+from ase_bec.terms.coulomb import Coulomb
 from ase_bec.terms.density_energy import DensityEnergy
 from ase_bec.terms.energy import NetworkEnergy
 from ase_bec.terms.equivariant import EquivariantNetwork
@@ -19,7 +21,9 @@ TERMS: dict[str, type[Term]] = {
     for term in (
         NetworkEnergy,
         DensityEnergy,
+        Buckingham,
         CoreRepulsion,
+        Coulomb,
         FormalCharges,
         EquivariantNetwork,
         MessagePassingNetwork,

@@ -24,7 +24,7 @@ class DataOptions:
     ----------
     files : list of str
         As for :func:`ase_bec.data.read_dataset`; relative to the TOML file.
-    keys, units, displacement_first, sum_rule
+    keys, units, displacement_first, sum_rule, net_charge
         As for :func:`ase_bec.data.read_dataset`.
     split : str
         ``random`` frames, whole kinds of ``config_type``, or a ``block`` at the end of the files.
@@ -42,6 +42,7 @@ class DataOptions:
     units: dict[str, str] = field(default_factory=dict)
     displacement_first: bool = False
     sum_rule: str | tuple[str, ...] | None = None
+    net_charge: float | None = None
     split: str = "random"
     validation: float | tuple[str, ...] = 0.1
     test: float | tuple[str, ...] = 0.0
@@ -125,6 +126,9 @@ class Config:
     model : dict
         ``kind``, and what the model of that kind takes; or ``start`` alone, a saved model or
         bundled name whose training goes on, relative to the working folder.
+    coulomb : dict
+        Effective charges that a potential is trained beside: ``charges``, a table such as
+        {Zn = 1, O = -1}, and ``width`` in Å, 1.2 if not given, 0 for point charges.
     loss : dict
         Weights of the parts of the loss.
     training : TrainingOptions
@@ -134,6 +138,7 @@ class Config:
 
     data: DataOptions
     model: dict[str, Any] = field(default_factory=dict)
+    coulomb: dict[str, Any] = field(default_factory=dict)
     loss: dict[str, float] = field(default_factory=dict)
     training: TrainingOptions = field(default_factory=TrainingOptions)
     output: str = "model.pt"
@@ -166,7 +171,7 @@ def read_config(path: str | PathLike[str], overrides: Sequence[str] = ()) -> Con
         raise FileNotFoundError(f"there is no file `{path}`")
     try:
         content = tomllib.loads(path.read_text())
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError, RecursionError) as error:
         raise ValueError(f"`{path}` must be a TOML file, got: {error}") from error
     for text in overrides:
         _override(content, text)
@@ -196,7 +201,7 @@ def _override(content: dict[str, Any], text: str) -> None:
             raise ValueError(f"`{key.strip()}` must be a setting, got the value `{section}` in it")
     try:
         content[name] = tomllib.loads(f"x = {value}")["x"]
-    except tomllib.TOMLDecodeError:
+    except (tomllib.TOMLDecodeError, RecursionError):
         content[name] = value.strip()
 
 
