@@ -10,7 +10,7 @@ from torch import Tensor
 
 __all__ = ["Bonds", "Equilibrium", "descend", "equilibrate", "laplacian", "require_positive"]
 
-PRECISION = 1e-10  # of the conjugate gradients, relative
+PRECISION = 1e-9  # of the conjugate gradients, relative
 MOST_STEPS = 500
 
 

@@ -15,7 +15,7 @@ from ase_bec.terms.ewald import COULOMB, volume_of
 __all__ = ["Mesh", "mesh_of"]
 
 ORDER = 8  # of the B-splines
-SPACING = 0.5  # of the mesh, over the width of the Gaussians
+SPACING = 0.54  # of the mesh, over the width of the Gaussians
 _REACH = 5.5  # exp(-_REACH²) is left out
 
 
