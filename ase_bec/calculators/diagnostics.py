@@ -50,6 +50,18 @@ def loop_work(
     ValueError
         If the path is not closed, the images differ in more than positions, or the field is not
         three finite numbers.
+
+    Examples
+    --------
+    A doubly charged ion that is carried through the cell takes up 2e·E·T:
+
+    >>> from ase.build import bulk
+    >>> from ase_bec.calculators import loop_work
+    >>> start = bulk("MgO", "rocksalt", 4.2, cubic=True)
+    >>> end = start.copy()
+    >>> end.positions[0] += start.cell[2]
+    >>> round(loop_work({"Mg": 2, "O": -2}, [start, end], (0, 0, 0.1)), 6)
+    0.84
     """
     source = as_charge_source(charges)
     vector = field_vector(field)
@@ -110,6 +122,15 @@ def curl(
     ------
     ValueError
         If `samples` or `step` is not positive, or the charges cannot serve the atoms or field.
+
+    Examples
+    --------
+    The bundled Born charges are the gradient of a dipole:
+
+    >>> from ase_bec.calculators import curl
+    >>> from ase_bec.workflows import beta_lithium_phosphate
+    >>> curl("li3po4-bec", beta_lithium_phosphate(), (0, 0, 0.1), samples=2) < 1e-6
+    True
     """
     if samples < 1 or not step > 0:
         raise ValueError(f"`samples` and `step` must be positive, got {samples} and {step}")

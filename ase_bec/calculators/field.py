@@ -111,6 +111,18 @@ class FieldCalculator(Calculator):
     `reset`. A calculator around this one, such as ``SumCalculator``, is made to forget its results
     in another field; one that computes copies of the Atoms, as ``FiniteDifferenceCalculator``
     does, keeps them until the positions change.
+
+    Examples
+    --------
+    >>> from ase_bec import FieldCalculator, NNPCalculator
+    >>> from ase_bec.workflows import beta_lithium_phosphate
+    >>> atoms = beta_lithium_phosphate()
+    >>> atoms.calc = FieldCalculator(NNPCalculator("li3po4-nnp"), "li3po4-bec", (0, 0, 0.1))
+    >>> push = atoms.get_forces() - atoms.info["forces_zero_field"]
+    >>> push[[0, 6], 2].round(1)  # of Li and P, eV/Å
+    array([0.1, 0.3])
+    >>> atoms.calc.get_property("born_effective_charges", atoms).shape
+    (16, 3, 3)
     """
 
     applies_field = True  # so that no second field is put over this one

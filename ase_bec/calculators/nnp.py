@@ -62,11 +62,11 @@ class NNPCalculator(Calculator):
     Examples
     --------
     >>> from ase_bec import NNPCalculator
-    >>> from ase_bec.workflows import li3po4
-    >>> atoms = li3po4()
+    >>> from ase_bec.workflows import beta_lithium_phosphate
+    >>> atoms = beta_lithium_phosphate()
     >>> atoms.calc = NNPCalculator("li3po4-nnp")
-    >>> round(atoms.get_potential_energy() / len(atoms), 2)
-    -6.29
+    >>> round(atoms.get_potential_energy() / len(atoms), 1)
+    -6.3
     """
 
     implemented_properties = ["energy", "free_energy", "energies", "forces", "stress"]  # noqa: RUF012

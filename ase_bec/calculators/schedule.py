@@ -38,6 +38,22 @@ def attach_field(dyn: Any, field_calculator: FieldCalculator, start: float = 0.0
     ValueError
         If the field is constant, the field calculator is not that of the atoms nor inside theirs,
         or `start` is not finite.
+
+    Examples
+    --------
+    >>> from ase import units
+    >>> from ase.build import bulk
+    >>> from ase.calculators.lj import LennardJones
+    >>> from ase.md.verlet import VelocityVerlet
+    >>> from ase_bec.calculators import FieldCalculator, RampField, attach_field
+    >>> atoms = bulk("MgO", "rocksalt", 4.2)
+    >>> ramp = RampField((0, 0, 0.02), duration=10)
+    >>> atoms.calc = FieldCalculator(LennardJones(sigma=1.9), {"Mg": 2, "O": -2}, ramp)
+    >>> dyn = VelocityVerlet(atoms, timestep=1 * units.fs)
+    >>> attach_field(dyn, atoms.calc)
+    >>> _ = dyn.run(5)
+    >>> atoms.calc.field.round(6)
+    array([0.  , 0.  , 0.01])
     """
     if not (hasattr(dyn, "get_time") and hasattr(dyn, "dt") and hasattr(dyn, "step")):
         raise TypeError(

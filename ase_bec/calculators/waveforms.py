@@ -31,6 +31,13 @@ class SineField:
     ValueError
         If the amplitude is not three finite numbers, the period not positive or the phase not
         finite.
+
+    Examples
+    --------
+    >>> from ase_bec.calculators import SineField
+    >>> field = SineField(amplitude=(0, 0, 0.02), period=100)
+    >>> field(25).round(6)
+    array([0.  , 0.  , 0.02])
     """
 
     amplitude: Vector
@@ -69,6 +76,13 @@ class PulseField:
     ValueError
         If the amplitude is not three finite numbers, the centre not finite, or the width or the
         period not positive.
+
+    Examples
+    --------
+    >>> from ase_bec.calculators import PulseField
+    >>> field = PulseField(amplitude=(0, 0, 0.02), centre=500, width=100)
+    >>> field(500), field(600).round(4)
+    (array([0.  , 0.  , 0.02]), array([0.    , 0.    , 0.0121]))
     """
 
     amplitude: Vector
@@ -110,6 +124,13 @@ class RampField:
     ValueError
         If the amplitude is not three finite numbers, the start not finite, or the duration
         negative.
+
+    Examples
+    --------
+    >>> from ase_bec.calculators import RampField
+    >>> field = RampField(amplitude=(0, 0, 0.02), start=100, duration=200)
+    >>> [float(field(time)[2]) for time in (50, 200, 1000)]
+    [0.0, 0.01, 0.02]
     """
 
     amplitude: Vector

@@ -107,6 +107,16 @@ def fold_polarization(
     ----------
     King-Smith & Vanderbilt, Phys. Rev. B 47, 1651 (1993); Spaldin, J. Solid State Chem. 195,
     2 (2012).
+
+    Examples
+    --------
+    >>> from ase.build import bulk
+    >>> from ase_bec.data import Frame, fold_polarization
+    >>> atoms = bulk("MgO", "rocksalt", 4.2)
+    >>> frame = Frame(atoms, polarization=(0, 0, 0))  # the branch that the code happened to give
+    >>> [folded] = fold_polarization([frame], {"Mg": 2, "O": -2})
+    >>> folded.dipole.round(6) + 0.0  # e·Å, that of the formal charges
+    array([-4.2,  0. ,  0. ])
     """
     if not quantum > 0:
         raise ValueError(f"`quantum` must be positive, got {quantum}")

@@ -43,6 +43,19 @@ class Dataset(Sequence[Frame]):
     ------
     TypeError
         If something is no Frame.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from ase.build import bulk
+    >>> from ase_bec.data import Dataset, Frame
+    >>> atoms = bulk("MgO", "rocksalt", 4.2)
+    >>> data = Dataset([Frame(atoms, forces=np.zeros((2, 3))), Frame(atoms)])
+    >>> data
+    Dataset(2 frames, O, Mg)
+    >>> print(data.having("forces").summary())
+    1 frames, 2 atoms: O, Mg
+    labels: forces
     """
 
     def __init__(self, frames: Iterable[Frame], notes: Iterable[str] = ()) -> None:
@@ -194,6 +207,21 @@ def read_dataset(
         If a file is empty, damaged, truncated, of unknown format or contradicts itself; if a
         label has the wrong shape, is not finite, looks like another unit or contradicts another;
         if an unknown key holds an electric field. Names file, frame and key.
+
+    Examples
+    --------
+    >>> from pathlib import Path
+    >>> from tempfile import TemporaryDirectory
+    >>> from ase.build import bulk
+    >>> from ase_bec import read_dataset, write_dataset
+    >>> from ase_bec.data import Frame
+    >>> with TemporaryDirectory() as folder:
+    ...     path = Path(folder) / "frames.xyz"
+    ...     write_dataset(path, Frame(bulk("MgO", "rocksalt", 4.2), energy=-11.9))
+    ...     data = read_dataset(path)
+    >>> print(data.summary())
+    1 frames, 2 atoms: O, Mg
+    labels: energy
     """
     files = [paths] if isinstance(paths, str | os.PathLike) else list(paths)
     if not files:
@@ -250,6 +278,20 @@ def write_dataset(path: Path_, frames: Iterable[Frame | Atoms] | Frame | Atoms) 
         If there is no such folder.
     ValueError
         If there is nothing to write, the name has another ending, or a label is of no use.
+
+    Examples
+    --------
+    >>> from pathlib import Path
+    >>> from tempfile import TemporaryDirectory
+    >>> from ase.build import bulk
+    >>> from ase_bec import read_dataset, write_dataset
+    >>> from ase_bec.data import Frame
+    >>> frame = Frame(bulk("MgO", "rocksalt", 4.2), energy=-11.9, polarization=(0, 0, 0.1))
+    >>> with TemporaryDirectory() as folder:
+    ...     path = Path(folder) / "frames.xyz.gz"
+    ...     write_dataset(path, [frame])
+    ...     read_dataset(path)[0].labels
+    ('energy', 'polarization')
     """
     path = Path(path)
     if not path.name.removesuffix(".gz").endswith((".xyz", ".extxyz")):

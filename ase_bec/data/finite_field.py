@@ -41,6 +41,19 @@ def charges_from_fields(frames: Iterable[Frame]) -> list[Frame]:
     ------
     ValueError
         If a structure lacks its frame without field, forces, or a direction.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from ase.build import bulk
+    >>> from ase_bec.data import Frame, charges_from_fields
+    >>> atoms = bulk("MgO", "rocksalt", 4.2)
+    >>> frames = [Frame(atoms, forces=np.zeros((2, 3)))]
+    >>> for field in 0.01 * np.eye(3):
+    ...     frames.append(Frame(atoms, forces=np.outer([2, -2], field), electric_field=field))
+    >>> [frame] = charges_from_fields(frames)
+    >>> frame.born_effective_charges[:, 2, 2].round(6)
+    array([ 2., -2.])
     """
     frames = list(frames)
     bare = [frame for frame in frames if frame.electric_field is None]

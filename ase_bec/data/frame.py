@@ -64,6 +64,18 @@ class Frame:
         If `atoms` is not Atoms.
     ValueError
         If a label has the wrong shape or a number that is not finite.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from ase.build import bulk
+    >>> from ase_bec.data import Frame
+    >>> charges = [2.0 * np.eye(3), -1.9 * np.eye(3)]
+    >>> frame = Frame(bulk("MgO", "rocksalt", 4.2), energy=-11.9, born_effective_charges=charges)
+    >>> frame.labels
+    ('energy', 'born_effective_charges')
+    >>> frame.sum_rule_residual.diagonal().round(6)
+    array([0.1, 0.1, 0.1])
     """
 
     atoms: Atoms

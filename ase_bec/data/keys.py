@@ -79,6 +79,16 @@ def frame_from_atoms(
     ValueError
         If a label has the wrong shape or a number that is not finite, two values of one label
         disagree, or an unknown key holds an electric field.
+
+    Examples
+    --------
+    >>> from ase.build import bulk
+    >>> from ase_bec.data import frame_from_atoms
+    >>> atoms = bulk("MgO", "rocksalt", 4.2)
+    >>> atoms.info["energy_pbe"] = -0.437
+    >>> frame = frame_from_atoms(atoms, keys={"energy": "energy_pbe"}, units={"energy": "Ha"})
+    >>> round(frame.energy, 2)
+    -11.89
     """
     scales = factors(units)
     chosen = require_keys(keys)

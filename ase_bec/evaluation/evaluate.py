@@ -45,6 +45,17 @@ class Response:
         -∂H/∂E in e·Å, on the branch of the positions as they are.
     outside : Tensor, (N,)
         How far each atom is out of what the model was made for; suspect beyond 1.
+
+    Examples
+    --------
+    >>> from ase_bec import load
+    >>> from ase_bec.evaluation.evaluate import evaluate
+    >>> from ase_bec.system import System
+    >>> from ase_bec.workflows import beta_lithium_phosphate
+    >>> model = load("li3po4-nnp")
+    >>> response = evaluate(model, System.from_atoms([beta_lithium_phosphate()] * 2, model.cutoff))
+    >>> response.energy.shape, response.forces.shape
+    (torch.Size([2]), torch.Size([32, 3]))
     """
 
     energy: Tensor
@@ -92,6 +103,20 @@ def evaluate(
     ------
     ValueError
         If an atom's element is unknown to the model.
+
+    Examples
+    --------
+    >>> import torch
+    >>> from ase.build import bulk
+    >>> from ase_bec.evaluation.evaluate import evaluate
+    >>> from ase_bec.models import Model
+    >>> from ase_bec.system import System
+    >>> from ase_bec.terms.formal_charges import FormalCharges
+    >>> model = Model(["Mg", "O"], [FormalCharges(2, [2, -2])])
+    >>> system = System.from_atoms(bulk("MgO", "rocksalt", 4.2), cutoff=3.0)
+    >>> response = evaluate(model, system, torch.tensor([0.0, 0.0, 0.1]))
+    >>> [round(force, 6) for force in response.forces[:, 2].tolist()]
+    [0.2, -0.2]
     """
     if species is None:
         species = species_of(system.numbers, model.elements)
@@ -136,6 +161,18 @@ def born_charges(
         With terms that feel a field.
     system, field, rules
         As for :func:`evaluate`; rules of the terms that feel a field.
+
+    Examples
+    --------
+    >>> from ase.build import bulk
+    >>> from ase_bec.evaluation.evaluate import born_charges
+    >>> from ase_bec.models import Model
+    >>> from ase_bec.system import System
+    >>> from ase_bec.terms.formal_charges import FormalCharges
+    >>> model = Model(["Mg", "O"], [FormalCharges(2, [2, -2])])
+    >>> system = System.from_atoms(bulk("MgO", "rocksalt", 4.2), cutoff=3.0)
+    >>> born_charges(model, system)[:, 2, 2].tolist()
+    [2.0, -2.0]
     """
     feeling = model.in_field()
     rules = rules_of(feeling, system.positions.device) if rules is None else rules
@@ -161,7 +198,23 @@ def polarizability(
     system: System,
     rules: Sequence[Rule | None] | None = None,
 ) -> Tensor:
-    """∂D_i/∂E_j in e·Å²/V, (B, 3, 3); zero where H is linear in the field."""
+    """∂D_i/∂E_j in e·Å²/V, (B, 3, 3); zero where H is linear in the field.
+
+    Examples
+    --------
+    >>> from ase.build import bulk
+    >>> from ase_bec.evaluation.evaluate import polarizability
+    >>> from ase_bec.models import Model
+    >>> from ase_bec.system import System
+    >>> from ase_bec.terms.term import WholeStructure
+    >>> class Polarizable(WholeStructure):
+    ...     n_elements = 1
+    ...     def forward(self, system, species, field):
+    ...         return -1.5 * field[system.batch].square().sum(dim=1)
+    >>> system = System.from_atoms(bulk("Ar", "fcc", 5.3), cutoff=3.0)
+    >>> polarizability(Model(["Ar"], [Polarizable()]), system)[0].diagonal().tolist()
+    [3.0, 3.0, 3.0]
+    """
     feeling = model.in_field()
     rules = rules_of(feeling, system.positions.device) if rules is None else rules
     return _central(feeling, system, None, rules, lambda r: r.dipole).permute(1, 2, 0)

@@ -27,7 +27,18 @@ _BATCH = 4096  # atoms that are evaluated at once, unless one structure has more
 
 
 class Values(NamedTuple):
-    """A model's answer for one structure of n atoms; see :class:`Response`."""
+    """A model's answer for one structure of n atoms; see :class:`Response`.
+
+    Examples
+    --------
+    >>> from ase_bec import load
+    >>> from ase_bec.evaluation.evaluator import Evaluator
+    >>> from ase_bec.workflows import beta_lithium_phosphate
+    >>> evaluator = Evaluator(load("li3po4-nnp"), "energies and forces")
+    >>> frames = [beta_lithium_phosphate(), beta_lithium_phosphate((2, 1, 1))]
+    >>> [round(values.energy / len(values.energies), 1) for [values] in evaluator.batch(frames)]
+    [-6.3, -6.3]
+    """
 
     energies: Array  # (n,) eV
     forces: Array  # (n, 3) eV/Å
@@ -86,6 +97,16 @@ class Evaluator:
     ------
     ValueError
         If there is no such device, or the dtype is another.
+
+    Examples
+    --------
+    >>> from ase_bec import load
+    >>> from ase_bec.evaluation.evaluator import Evaluator
+    >>> from ase_bec.workflows import beta_lithium_phosphate
+    >>> evaluator = Evaluator(load("li3po4-nnp"), "energies and forces")
+    >>> [values] = evaluator.values(beta_lithium_phosphate())
+    >>> round(values.energy / 16, 1), values.forces.shape
+    (-6.3, (16, 3))
     """
 
     def __init__(
@@ -250,7 +271,19 @@ def _numpy(values: Tensor) -> Array:
 
 
 class Job(NamedTuple):
-    """A structure that an evaluator will be asked for, and the field."""
+    """A structure that an evaluator will be asked for, and the field.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from ase_bec import load
+    >>> from ase_bec.evaluation.evaluator import Evaluator, Job
+    >>> from ase_bec.workflows import beta_lithium_phosphate
+    >>> evaluator = Evaluator(load("li3po4-nnp"), "energies and forces")
+    >>> job = Job(evaluator, beta_lithium_phosphate(), np.zeros(3))
+    >>> job.evaluator.knows(job.atoms, job.field)
+    False
+    """
 
     evaluator: Evaluator
     atoms: Atoms
@@ -266,6 +299,20 @@ def evaluate_together(jobs: Iterable[Job]) -> None:
     ----------
     jobs : iterable of Job
         Such as those of the images of a band.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from ase_bec import load
+    >>> from ase_bec.evaluation.evaluator import Evaluator, Job, evaluate_together
+    >>> from ase_bec.workflows import beta_lithium_phosphate
+    >>> images = [beta_lithium_phosphate() for _ in range(3)]
+    >>> for k, image in enumerate(images):
+    ...     image.positions[0, 0] += 0.1 * k
+    >>> evaluator = Evaluator(load("li3po4-nnp"), "energies and forces")
+    >>> evaluate_together(Job(evaluator, image, np.zeros(3)) for image in images)
+    >>> all(evaluator.knows(image, np.zeros(3)) for image in images)
+    True
     """
     shared: dict[tuple[int, ...], list[Job]] = {}
     for job in jobs:

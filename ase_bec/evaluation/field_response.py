@@ -26,6 +26,15 @@ class FieldResponse(NamedTuple):
         D(E) in e·Å of the positions as they are; None where there is none.
     outside : ndarray, (natoms,), or None
         How far each atom is out of what the source was made for: suspect beyond 1.
+
+    Examples
+    --------
+    >>> from ase.build import bulk
+    >>> from ase_bec.calculators.charges import as_charge_source
+    >>> source = as_charge_source({"Mg": 2, "O": -2})
+    >>> response = source.response(bulk("MgO", "rocksalt", 4.2), [0, 0, 0.1])
+    >>> response.forces[:, 2].round(6)
+    array([ 0.2, -0.2])
     """
 
     forces: Array

@@ -50,6 +50,17 @@ class NetworkEnergy(LocalEnergy):
     References
     ----------
     J. Behler and M. Parrinello, Phys. Rev. Lett. 98, 146401 (2007).
+
+    Examples
+    --------
+    >>> from ase.build import bulk
+    >>> from ase_bec.evaluation.evaluator import Evaluator
+    >>> from ase_bec.models import Model
+    >>> from ase_bec.terms.energy import NetworkEnergy
+    >>> network = NetworkEnergy(2, 4.0, g2=[(0.5, 2.0)], g5=[(0.1, 2, 1)], offsets=(-5.0, -3.0))
+    >>> evaluator = Evaluator(Model(["Na", "Cl"], [network]), "energies")
+    >>> evaluator.values(bulk("NaCl", "rocksalt", 5.6))[0].energies.shape
+    (2,)
     """
 
     kind = "symmetry-functions"

@@ -49,6 +49,15 @@ class EquivariantNetwork(LocalDipole, InvariantNetwork):
         Nodes of the hidden layers of φ.
     kinds : int, optional
         Kinds of neighbour in the density: the elements, and messages beside them.
+
+    Examples
+    --------
+    >>> from ase.build import bulk
+    >>> from ase_bec import EquivariantNetwork, PolarizationModel
+    >>> network = EquivariantNetwork(2, cutoff=4.0, radial=4, degree=2, channels=2, hidden=(8,))
+    >>> model = PolarizationModel(["Na", "Cl"], network, {"Na": 1, "Cl": -1})
+    >>> model.born_charges(bulk("NaCl", "rocksalt", 5.6)).shape
+    (2, 3, 3)
     """
 
     kind = "equivariant"

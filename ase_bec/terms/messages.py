@@ -37,6 +37,15 @@ class MessagePassingNetwork(LocalDipole):
         As for :class:`EquivariantNetwork`.
     messages : int
         Numbers that every atom sends.
+
+    Examples
+    --------
+    >>> from ase.build import bulk
+    >>> from ase_bec import MessagePassingNetwork, PolarizationModel
+    >>> network = MessagePassingNetwork(2, cutoff=4.0, radial=4, degree=2, channels=2, hidden=(8,))
+    >>> model = PolarizationModel(["Na", "Cl"], network, {"Na": 1, "Cl": -1})
+    >>> model.born_charges(bulk("NaCl", "rocksalt", 5.6)).shape
+    (2, 3, 3)
     """
 
     kind = "message-passing"

@@ -34,6 +34,17 @@ class Model(nn.Module):
     ------
     ValueError, TypeError
         If an element is unknown or repeated, or a term is none or made for other elements.
+
+    Examples
+    --------
+    >>> from ase_bec.models import Model
+    >>> from ase_bec.terms.formal_charges import FormalCharges
+    >>> from ase_bec.terms.repulsion import CoreRepulsion
+    >>> model = Model(["Mg", "O"], [FormalCharges(2, [2, -2]), CoreRepulsion(2)])
+    >>> model.has_energy, model.has_dipole
+    (True, True)
+    >>> [term.kind for term in model.in_field().terms]
+    ['formal-charges']
     """
 
     kind: ClassVar[str] = "model"

@@ -33,6 +33,20 @@ class CoreRepulsion(LocalEnergy):
     ----------
     closest : Tensor, (n_elements, n_elements)
         Distance d of each pair of elements in Å; 0 where there is no repulsion.
+
+    Examples
+    --------
+    Neighbours 0.1 Å nearer than 2.1 Å in a chain, 100 × 0.1³ eV for the one pair of each atom:
+
+    >>> from ase import Atoms
+    >>> from ase_bec.evaluation.evaluator import Evaluator
+    >>> from ase_bec.models import Model
+    >>> from ase_bec.terms.repulsion import CoreRepulsion
+    >>> repulsion = CoreRepulsion(1)
+    >>> repulsion.closest[:] = 2.1
+    >>> chain = Atoms("Ar", cell=(2.0, 9, 9), pbc=True)
+    >>> round(Evaluator(Model(["Ar"], [repulsion]), "energies").values(chain)[0].energy, 6)
+    0.1
     """
 
     kind = "core-repulsion"

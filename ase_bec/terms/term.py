@@ -37,6 +37,18 @@ class Contribution(NamedTuple):
         -∂H/∂E in e·Å.
     outside : Tensor, (N,)
         How far each atom is out of what the term was made for: nothing to worry about up to 1.
+
+    Examples
+    --------
+    >>> import torch
+    >>> from ase.build import bulk
+    >>> from ase_bec.system import System
+    >>> from ase_bec.terms.formal_charges import FormalCharges
+    >>> system = System.from_atoms(bulk("MgO", "rocksalt", 4.2), cutoff=3.0)
+    >>> rule = FormalCharges(2, [2, -2]).rule(torch.device("cpu"))
+    >>> field = torch.tensor([[0.0, 0.0, 0.1]], dtype=torch.float64)
+    >>> rule(system, torch.tensor([0, 1]), field).forces[:, 2].tolist()
+    [0.2, -0.2]
     """
 
     energies: Tensor
@@ -86,6 +98,13 @@ class Term(nn.Module):
         Furthest neighbour in Å that it sees.
     n_elements : int
         Number of elements that it is made for.
+
+    Examples
+    --------
+    >>> from ase_bec.terms.formal_charges import FormalCharges
+    >>> term = FormalCharges(2, [2, -2])
+    >>> term.kind, term.in_field, term.config()
+    ('formal-charges', 'linear', {'charges': [2.0, -2.0]})
     """
 
     kind: ClassVar[str]
@@ -109,7 +128,28 @@ class Term(nn.Module):
 
 
 class LocalEnergy(Term):
-    """Energy of each centre from the vectors to its neighbours; must vanish at the cutoff."""
+    """Energy of each centre from the vectors to its neighbours; must vanish at the cutoff.
+
+    Examples
+    --------
+    Springs between neighbours that go out at 3 Å:
+
+    >>> import torch
+    >>> from ase import Atoms
+    >>> from ase_bec.evaluation.evaluator import Evaluator
+    >>> from ase_bec.models import Model
+    >>> from ase_bec.terms.term import LocalEnergy
+    >>> class Springs(LocalEnergy):
+    ...     n_elements, cutoff = 1, 3.0
+    ...     def forward(self, nb):
+    ...         pairs = (nb.vectors.norm(dim=1) - self.cutoff).clamp(max=0) ** 2 / 4
+    ...         centre = torch.repeat_interleave(nb.first[1:] - nb.first[:-1])
+    ...         return pairs.new_zeros(len(nb.species)).index_add(0, centre, pairs)
+    >>> pair = Atoms("Ar2", [(0, 0, 0), (2, 0, 0)])
+    >>> [values] = Evaluator(Model(["Ar"], [Springs()]), "energies").values(pair)
+    >>> round(values.energy, 6), values.forces[:, 0].round(6).tolist()
+    (0.5, [-1.0, 1.0])
+    """
 
     def forward(self, nb: Neighbourhoods) -> Tensor:
         """Energies (n,) in eV of n centres."""
@@ -128,6 +168,27 @@ class LocalDipole(Term):
     ----------
     whole : bool
         Whether all atoms of the structures must come as centres at once.
+
+    Examples
+    --------
+    A dipole of each atom along the vectors to its neighbours, up to 3 Å:
+
+    >>> import torch
+    >>> from ase import Atoms
+    >>> from ase_bec.evaluation.evaluator import Evaluator
+    >>> from ase_bec.models import Model
+    >>> from ase_bec.terms.term import LocalDipole
+    >>> class Pulled(LocalDipole):
+    ...     n_elements, cutoff = 2, 3.0
+    ...     def forward(self, nb):
+    ...         charge = 0.1 * (2 * nb.neighbour_species - 1)  # -0.1 e and 0.1 e
+    ...         pairs = charge[:, None] * nb.vectors
+    ...         centre = torch.repeat_interleave(nb.first[1:] - nb.first[:-1])
+    ...         return pairs.new_zeros(len(nb.species), 3).index_add(0, centre, pairs)
+    >>> pair = Atoms("ArKr", [(0, 0, 0), (2, 0, 0)])
+    >>> [values] = Evaluator(Model(["Ar", "Kr"], [Pulled()]), "dipoles").values(pair)
+    >>> values.dipole.round(6) + 0.0
+    array([0.4, 0. , 0. ])
     """
 
     in_field = "linear"
@@ -148,6 +209,22 @@ class WholeStructure(Term):
 
     Where H is a minimum over charges or the like, the minimum is found without a graph: at it, the
     derivatives of H are those at fixed charges.
+
+    Examples
+    --------
+    Polarizable atoms, α = 3 e·Å²/V:
+
+    >>> from ase import Atoms
+    >>> from ase_bec.evaluation.evaluator import Evaluator
+    >>> from ase_bec.models import Model
+    >>> from ase_bec.terms.term import WholeStructure
+    >>> class Polarizable(WholeStructure):
+    ...     n_elements = 1
+    ...     def forward(self, system, species, field):
+    ...         return -1.5 * field[system.batch].square().sum(dim=1)
+    >>> evaluator = Evaluator(Model(["Ar"], [Polarizable()]), "dipoles")
+    >>> evaluator.values(Atoms("Ar"), [0, 0, 0.1])[0].dipole.round(6) + 0.0
+    array([0. , 0. , 0.3])
     """
 
     in_field = "quadratic"

@@ -50,6 +50,15 @@ class VAFNetwork(LocalDipole):
     References
     ----------
     K. Shimizu et al., arXiv:2305.19546.
+
+    Examples
+    --------
+    >>> from ase.build import bulk
+    >>> from ase_bec import PolarizationModel, VAFNetwork
+    >>> network = VAFNetwork(2, 4.0, v1=[(0.5, 2.0)], v2=[(0.1, 2.0, 0.0, 0.0)])
+    >>> model = PolarizationModel(["Na", "Cl"], network, {"Na": 1, "Cl": -1})
+    >>> model.born_charges(bulk("NaCl", "rocksalt", 5.6)).shape
+    (2, 3, 3)
     """
 
     kind = "vaf"

@@ -32,6 +32,12 @@ class DataOptions:
         Part of the frames, between 0 and 1; or names of kinds, with ``config_type``.
     seed : int
         Of the split.
+
+    Examples
+    --------
+    >>> from ase_bec.training import DataOptions
+    >>> DataOptions(files=("frames.xyz",), validation=0.2).split
+    'random'
     """
 
     files: tuple[str, ...]
@@ -76,6 +82,16 @@ class TrainingOptions:
         ``float32`` or ``float64``. The model is saved in float64.
     device : str
         As torch names it.
+
+    Examples
+    --------
+    >>> from ase_bec.training import TrainingOptions
+    >>> TrainingOptions(epochs=50, dtype="float64").rate
+    0.01
+    >>> TrainingOptions(batch=0)
+    Traceback (most recent call last):
+        ...
+    ValueError: `training.batch` must be 1 or more, got 0
     """
 
     epochs: int = 200
@@ -123,6 +139,17 @@ class Config:
     training : TrainingOptions
     output : str
         File of the model, relative to the working folder; history and checkpoint go beside it.
+
+    Examples
+    --------
+    >>> from ase_bec.training import Config, DataOptions, TrainingOptions
+    >>> config = Config(
+    ...     DataOptions(("frames.xyz",)),
+    ...     model={"kind": "equivariant", "cutoff": 5.0},
+    ...     training=TrainingOptions(epochs=50),
+    ... )
+    >>> config.plain()["training"]["epochs"], config.output
+    (50, 'model.pt')
     """
 
     data: DataOptions
@@ -138,7 +165,7 @@ class Config:
 
 
 def read_config(path: str | PathLike[str], overrides: Sequence[str] = ()) -> Config:
-    """Read settings.
+    r"""Read settings.
 
     Parameters
     ----------
@@ -153,6 +180,18 @@ def read_config(path: str | PathLike[str], overrides: Sequence[str] = ()) -> Con
         If there is no such file.
     ValueError
         If it is no TOML, or a setting is unknown or of the wrong type; names the setting.
+
+    Examples
+    --------
+    >>> from pathlib import Path
+    >>> from tempfile import TemporaryDirectory
+    >>> from ase_bec.training import read_config
+    >>> with TemporaryDirectory() as folder:
+    ...     path = Path(folder) / "train.toml"
+    ...     _ = path.write_text("[data]\nfiles = ['frames.xyz']\n[training]\nepochs = 300")
+    ...     config = read_config(path, ["training.epochs=50", "model.cutoff=5.0"])
+    >>> config.training.epochs, config.model
+    (50, {'cutoff': 5.0})
     """
     path = Path(path)
     if not path.is_file():

@@ -32,6 +32,15 @@ class Comparison:
         Values; (n, 3, 3) of Born charges, [field, displacement]; NaN where the model has none.
     symbols : ndarray, (n,)
         Element of each atom; empty where values are of frames.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from ase_bec.training import Comparison
+    >>> label = np.array([[0.1, 0, 0], [-0.1, 0, 0]])
+    >>> forces = Comparison("forces", "eV/Å", 1.1 * label, label, np.array(["Mg", "O"]))
+    >>> float(np.abs(forces.model - forces.label).max().round(6))
+    0.01
     """
 
     name: str
@@ -63,6 +72,18 @@ def evaluate(model: Any, frames: Iterable[Frame], progress: bool = False) -> lis
     ------
     ValueError
         If no frame has a label that the model predicts, or the model doesn't know an element.
+
+    Examples
+    --------
+    >>> from ase_bec import load
+    >>> from ase_bec.data import Frame
+    >>> from ase_bec.training import evaluate
+    >>> from ase_bec.workflows import beta_lithium_phosphate
+    >>> model, atoms = load("li3po4-bec"), beta_lithium_phosphate()
+    >>> frame = Frame(atoms, born_effective_charges=1.1 * model.born_charges(atoms))
+    >>> [comparison] = evaluate(model, [frame])
+    >>> comparison.name, comparison.unit, comparison.model.shape
+    ('Z', 'e', (16, 3, 3))
     """
     potential = isinstance(model, Model) and model.has_energy
     dipole = model.has_dipole
@@ -149,6 +170,16 @@ def errors_of(comparison: Comparison) -> dict[str, dict[str, float]]:
     """RMSE and MAE of all components, by element, on and off the diagonal.
 
     ``spread`` is what the RMSE would be if the mean of each element's labels was predicted.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from ase_bec.training import Comparison, errors_of
+    >>> label = np.array([[0.1, 0, 0], [-0.1, 0, 0]])
+    >>> forces = Comparison("forces", "eV/Å", 1.1 * label, label, np.array(["Mg", "O"]))
+    >>> errors = errors_of(forces)
+    >>> list(errors), round(errors["forces"]["mae"], 6)
+    (['forces', 'forces Mg', 'forces O'], 0.003333)
     """
     c = comparison
     wrong, spread = c.model - c.label, _about_means(c)
@@ -188,7 +219,15 @@ def _figures(wrong: Array, spread: Array) -> dict[str, float]:
 
 
 def error_table(errors: Mapping[str, Mapping[str, float]]) -> str:
-    """Lines with the figures of each error."""
+    """Lines with the figures of each error.
+
+    Examples
+    --------
+    >>> from ase_bec.training import error_table
+    >>> print(error_table({"forces": {"rmse": 0.0421, "mae": 0.031, "count": 96}}))
+                RMSE       MAE     count
+    forces    0.0421    0.0310        96
+    """
     columns: Sequence[str] = [*next(iter(errors.values()))] if errors else []
     heads = {"rmse": "RMSE", "mae": "MAE"}
     width = max(len(name) for name in errors)

@@ -44,6 +44,16 @@ def guess_formal_charges(frames: Iterable[Frame]) -> dict[str, float]:
     ------
     ValueError
         If there are no Born charges, or there is a choice but none fits half of the frames.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from ase.build import bulk
+    >>> from ase_bec.data import Frame
+    >>> from ase_bec.training import guess_formal_charges
+    >>> charges = [1.96 * np.eye(3), -1.96 * np.eye(3)]
+    >>> guess_formal_charges([Frame(bulk("MgO", "rocksalt", 4.2), born_effective_charges=charges)])
+    {'Mg': 2.0, 'O': -2.0}
     """
     known, traces = [], []
     for frame in frames:

@@ -27,6 +27,12 @@ class Processes:
         Number of this one; 0 writes files.
     count : int
         How many there are.
+
+    Examples
+    --------
+    >>> from ase_bec.training import Processes
+    >>> Processes(rank=1, count=2).share(["a", "b", "c", "d"])
+    ['b', 'd']
     """
 
     rank: int = 0
@@ -45,7 +51,15 @@ class Processes:
 
 @contextmanager
 def processes(device: str = "cpu") -> Iterator[Processes]:
-    """Join the processes that torchrun has started; alone without it."""
+    """Join the processes that torchrun has started; alone without it.
+
+    Examples
+    --------
+    >>> from ase_bec.training import processes
+    >>> with processes() as together:  # without torchrun
+    ...     together.rank, together.count
+    (0, 1)
+    """
     if int(os.environ.get("WORLD_SIZE", "1")) == 1 or "MASTER_ADDR" not in os.environ:
         yield Processes()
         return

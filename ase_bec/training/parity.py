@@ -29,6 +29,19 @@ def plot_parity(path: str | Path, comparisons: Sequence[Comparison]) -> None:
     References
     ----------
     K. Shimizu et al., arXiv:2305.19546.
+
+    Examples
+    --------
+    >>> from pathlib import Path
+    >>> from tempfile import TemporaryDirectory
+    >>> import numpy as np
+    >>> from ase_bec.training import Comparison, plot_parity
+    >>> label = np.array([[0.1, 0, 0], [-0.1, 0, 0]])
+    >>> forces = Comparison("forces", "eV/Å", 1.1 * label, label, np.array(["Mg", "O"]))
+    >>> with TemporaryDirectory() as folder:
+    ...     plot_parity(Path(folder) / "parity.png", [forces])
+    ...     [path.name for path in Path(folder).iterdir()]
+    ['parity.png']
     """
     from matplotlib.figure import Figure
 

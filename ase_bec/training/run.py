@@ -54,6 +54,14 @@ class Result(NamedTuple):
         Whether it was completed, and when.
     errors : dict
         For each part of the data (train, validation, test), each error's RMSE and MAE.
+
+    Examples
+    --------
+    >>> from ase_bec.training import Outcome, Result
+    >>> errors = {"validation": {"Z": {"rmse": 0.042, "mae": 0.031}}}
+    >>> result = Result(Outcome(True, 200, 185, 60.0), errors)  # as `train(...)` returns it
+    >>> result.errors["validation"]["Z"]["rmse"]
+    0.042
     """
 
     outcome: Outcome
@@ -90,6 +98,27 @@ def train(
         one writes to them; nothing has been written then.
     FloatingPointError
         If the loss is not finite.
+
+    Examples
+    --------
+    >>> from tempfile import TemporaryDirectory
+    >>> import numpy as np
+    >>> from ase.build import bulk
+    >>> from ase_bec import write_dataset
+    >>> from ase_bec.data import Frame
+    >>> from ase_bec.training import Config, DataOptions, TrainingOptions, train
+    >>> charges = [1.9 * np.eye(3), -1.9 * np.eye(3)]
+    >>> crystals = [bulk("MgO", "rocksalt", a) for a in (4.1, 4.2, 4.3, 4.4)]
+    >>> small = {"cutoff": 3.0, "radial": 2, "degree": 1, "channels": 1, "hidden": [2]}
+    >>> with TemporaryDirectory() as folder:
+    ...     file = f"{folder}/frames.xyz"
+    ...     write_dataset(file, [Frame(x, born_effective_charges=charges) for x in crystals])
+    ...     data = DataOptions((file,), validation=0.25)
+    ...     options = TrainingOptions(epochs=2)
+    ...     config = Config(data, small, training=options, output=f"{folder}/model.pt")
+    ...     result = train(config, progress=False)
+    >>> result.outcome.completed, list(result.errors)
+    (True, ['train', 'validation'])
     """
     files = Files.of(config.output)
     with locked(*files, again=True) if processes.rank == 0 else nullcontext():

@@ -14,7 +14,15 @@ Part = float | Sequence[str]
 
 
 class Split(NamedTuple):
-    """Numbers of the frames of each part, ascending."""
+    """Numbers of the frames of each part, ascending.
+
+    Examples
+    --------
+    >>> from ase_bec.training import split_frames
+    >>> split = split_frames([None] * 10, validation=0.2, test=0.1)
+    >>> len(split.train), len(split.validation), len(split.test)
+    (7, 2, 1)
+    """
 
     train: list[int]
     validation: list[int]
@@ -50,6 +58,14 @@ def split_frames(
     ------
     ValueError
         If no frames are left to train on, a part would be empty, or a kind is not there.
+
+    Examples
+    --------
+    >>> from ase_bec.training import split_frames
+    >>> split_frames(["crystal"] * 4 + ["glass"] * 2, split="block", validation=0.3)
+    Split(train=[0, 1, 2, 3], validation=[4, 5], test=[])
+    >>> split_frames(["crystal", "glass"] * 2, split="config_type", validation=["glass"])
+    Split(train=[0, 2], validation=[1, 3], test=[])
     """
     if split not in SPLITS:
         raise ValueError(f"`split` must be one of {', '.join(SPLITS)}, got {split!r}")

@@ -47,6 +47,13 @@ class Outcome(NamedTuple):
         Passes done, and the one whose parameters the network now has.
     seconds : float
         Time that it took, all parts together.
+
+    Examples
+    --------
+    >>> from ase_bec.training import Outcome
+    >>> outcome = Outcome(completed=False, epoch=40, best=35, seconds=12.0)  # from `train(...)`
+    >>> "done" if outcome.completed else f"can go on from pass {outcome.epoch}"
+    'can go on from pass 40'
     """
 
     completed: bool

@@ -61,6 +61,17 @@ def read_released_nnp(
         If there is no such file.
     ValueError
         If it is not such a file, is truncated, or holds Born-charge weights.
+
+    Examples
+    --------
+    The released files are not part of this package:
+
+    >>> from ase_bec import NNPCalculator, read_released_nnp
+    >>> calculator = NNPCalculator(read_released_nnp("lammps-force.nnp"))  # doctest: +SKIP
+    >>> read_released_nnp("nowhere/lammps-force.nnp")
+    Traceback (most recent call last):
+        ...
+    FileNotFoundError: `path` must be a file of released weights, got nowhere/lammps-force.nnp
     """
     symbols = _three(elements)
     content = parse_released(Path(path), angular_columns=4)
@@ -93,6 +104,17 @@ def read_released_bec(
     """Read the released Born-charge network (``lammps_rot.nnp``), as its interface evaluates it.
 
     Parameters and errors as for :func:`read_released_nnp`.
+
+    Examples
+    --------
+    The released files are not part of this package:
+
+    >>> from ase_bec import read_released_bec
+    >>> row = read_released_bec("lammps_rot.nnp").z_row(atoms)  # doctest: +SKIP
+    >>> read_released_bec("nowhere/lammps_rot.nnp")
+    Traceback (most recent call last):
+        ...
+    FileNotFoundError: `path` must be a file of released weights, got nowhere/lammps_rot.nnp
     """
     symbols = _three(elements)
     content = parse_released(Path(path), angular_columns=4)
@@ -181,6 +203,22 @@ class ReleasedBornCharges:
         The parsed file.
     elements : sequence of str
         What it calls a, b and c.
+
+    Examples
+    --------
+    A network of one function of each kind, with one hidden node in each layer:
+
+    >>> import numpy as np
+    >>> from ase_bec.models import ReleasedBornCharges
+    >>> from ase_bec.models.formats.released_text import ReleasedFile
+    >>> from ase_bec.workflows import beta_lithium_phosphate
+    >>> functions = np.array([[0.5, 2.0]]), np.array([[0.1, 1.0, 2.0, 0.0]])
+    >>> layers = [(np.ones((1, inputs)), np.zeros(1)) for inputs in (9, 1, 1)]
+    >>> ranges = [-np.ones(9)] * 3, [np.ones(9)] * 3
+    >>> content = ReleasedFile(True, 4.0, *functions, *ranges, (1, 1), [layers] * 3)
+    >>> charges = ReleasedBornCharges(content, ["Li", "P", "O"])
+    >>> charges.z_row(beta_lithium_phosphate()).shape, charges.has_dipole
+    ((16, 3), False)
     """
 
     has_dipole = False
@@ -254,6 +292,18 @@ def released_field_energy(atoms: Atoms, z_row: NDArray[np.float64], field_z: flo
     -------
     float
         eV.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from ase.build import bulk
+    >>> from ase_bec.models import released_field_energy
+    >>> atoms = bulk("MgO", "rocksalt", 4.2, cubic=True)
+    >>> row = np.zeros((8, 3))
+    >>> row[:, 2] = np.where(atoms.numbers == 12, 2, -2)
+    >>> atoms.positions[0, 2] += 0.1  # Mg
+    >>> round(released_field_energy(atoms, row, 0.05), 6)
+    -0.01
     """
     wrapped = atoms.get_positions(wrap=True)[:, 2]
     return float(-field_z * np.sum(z_row[:, 2] * wrapped))

@@ -36,7 +36,14 @@ _BUNDLED = {
 
 
 def bundled() -> dict[str, str]:
-    """Names of the models that come with the package, with a one-line description of each."""
+    """Names of the models that come with the package, with a one-line description of each.
+
+    Examples
+    --------
+    >>> from ase_bec import bundled
+    >>> sorted(bundled())
+    ['li3po4-bec', 'li3po4-nnp']
+    """
     return dict(_BUNDLED)
 
 
@@ -54,6 +61,13 @@ def load(name_or_path: str | PathLike[str]) -> Model | ReleasedBornCharges:
         If there is neither such a bundled model nor such a file.
     ValueError
         If the file is not a model, is truncated, or was written by a newer version.
+
+    Examples
+    --------
+    >>> from ase_bec import load
+    >>> model = load("li3po4-bec")
+    >>> model.elements, model.formal_charges
+    (('Li', 'P', 'O'), {'Li': 1.0, 'P': 5.0, 'O': -2.0})
     """
     path = Path(name_or_path)
     if str(name_or_path) in _BUNDLED:
