@@ -30,9 +30,9 @@ class NNPCalculator(Calculator):
     Parameters
     ----------
     model : Model, str, Path, or a list of them
-        The model, its file, a bundled name or released weights; all of its terms that do not
-        vanish without field count. Several make a committee: the results are the mean over its
-        members, their spread stands in ``extras``.
+        A model, its file, a bundled name or released weights; all terms that do not vanish
+        without field are used. Several models form a committee: the results are the mean over its
+        members, and their spread is in ``extras``.
     device : str or torch.device, optional
         Where to compute; the CPU if not given.
     dtype : torch.dtype or str, optional
@@ -45,7 +45,7 @@ class NNPCalculator(Calculator):
     ----------
     extras : dict
         After a calculation: ``outside``, the number of atoms whose environment lies outside the
-        range that the model was scaled for (a warning says so once); ``neighbour_builds``; for a
+        range that the model was scaled for (a warning appears once); ``neighbour_builds``; for a
         committee ``energy_spread`` (eV), ``energies_spread`` (natoms,) and ``forces_spread``
         (natoms, 3), sample standard deviations over the members.
 
@@ -96,7 +96,7 @@ class NNPCalculator(Calculator):
 
     @property
     def models(self) -> list[Model]:
-        """The frozen copies that are evaluated: of the terms that do not vanish without field."""
+        """The frozen copies, with only the terms that do not vanish without field."""
         return self._evaluator.models
 
     @property

@@ -18,7 +18,7 @@ def attach_field(dyn: Any, field_calculator: FieldCalculator, start: float = 0.0
 
     The forces at the n-th positions are those in the field at t_n = start + n·dt: a step starts
     from the forces at t_n, and everything that it computes after moving the atoms is at t_(n+1).
-    So a velocity-Verlet step, and every integrator with one force evaluation per step, kicks with
+    So velocity Verlet, and every integrator with one force evaluation per step, kicks with
     F(r_n, t_n) and F(r_(n+1), t_(n+1)), and loggers, trajectories and observers see each frame in
     the field of its own time.
 
@@ -27,14 +27,14 @@ def attach_field(dyn: Any, field_calculator: FieldCalculator, start: float = 0.0
     dyn : ase.md.md.MolecularDynamics
         VelocityVerlet, Langevin, NoseHooverChainNVT and the like; attach before ``run``.
     field_calculator : FieldCalculator
-        With a callable of the time in fs as its `field`.
+        One whose `field` is a function of the time in fs.
     start : float
         Time in fs of the run's step zero, for a run that continues another.
 
     Raises
     ------
     TypeError
-        If `dyn` has no time (an optimizer) or the other is no `FieldCalculator`.
+        If `dyn` has no time (an optimizer) or `field_calculator` is not a `FieldCalculator`.
     ValueError
         If the field is constant, the field calculator is not that of the atoms nor inside theirs,
         or `start` is not finite.

@@ -50,7 +50,7 @@ class SineField:
         _require_finite("phase", self.phase)
 
     def __call__(self, time: float) -> Array:
-        """Give the field in V/Å, (3,), at a time in fs."""
+        """Return the field in V/Å, (3,), at a time in fs."""
         angle = 2 * np.pi * time / self.period + self.phase
         field: Array = np.array(self.amplitude) * np.sin(angle)
         return field
@@ -58,7 +58,7 @@ class SineField:
 
 @dataclass(frozen=True)
 class PulseField:
-    """E(t) = A exp[−(t − t_c)²/(2w²)], times cos[2π(t − t_c)/T] where there is a period.
+    """E(t) = A exp[−(t − t_c)²/(2w²)], times cos[2π(t − t_c)/T] if there is a period.
 
     Attributes
     ----------
@@ -98,7 +98,7 @@ class PulseField:
             _require_positive("period", self.period)
 
     def __call__(self, time: float) -> Array:
-        """Give the field in V/Å, (3,), at a time in fs."""
+        """Return the field in V/Å, (3,), at a time in fs."""
         delay = time - self.centre
         envelope = np.exp(-0.5 * (delay / self.width) ** 2)
         carrier = 1.0 if self.period is None else np.cos(2 * np.pi * delay / self.period)
@@ -108,16 +108,16 @@ class PulseField:
 
 @dataclass(frozen=True)
 class RampField:
-    """Zero before `start`, then a straight line to A, which stays.
+    """Zero before `start`, then a linear rise to A, which stays.
 
     Attributes
     ----------
     amplitude
         A in V/Å, three numbers.
     start
-        Where the field begins to rise, in fs.
+        Time at which the field begins to rise, in fs.
     duration
-        Of the rise, in fs; zero for a step, with A at `start` itself.
+        Duration of the rise in fs; zero for a step, with A already at `start`.
 
     Raises
     ------
@@ -144,7 +144,7 @@ class RampField:
             raise ValueError(f"`duration` must be a time in fs from 0, got {self.duration!r}")
 
     def __call__(self, time: float) -> Array:
-        """Give the field in V/Å, (3,), at a time in fs."""
+        """Return the field in V/Å, (3,), at a time in fs."""
         delay = time - self.start
         fraction = float(delay >= 0) if not self.duration else np.clip(delay / self.duration, 0, 1)
         field: Array = np.array(self.amplitude) * fraction
@@ -152,7 +152,7 @@ class RampField:
 
 
 def _keep_amplitude(function: SineField | PulseField | RampField) -> None:
-    """Keep the amplitude as plain numbers, which compare and print plainly."""
+    """Store the amplitude as plain numbers, which compare and print as such."""
     try:
         vector = field_vector(function.amplitude)
     except ValueError:

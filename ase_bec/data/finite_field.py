@@ -16,8 +16,8 @@ _RANK = 1e-6  # of the largest field, below which a direction counts as missing
 def charges_from_fields(frames: Iterable[Frame]) -> list[Frame]:
     r"""Replace structures computed in fields by one frame each, with Born charges.
 
-    Of each structure there must be one frame without field and others in fields along three
-    independent directions; least squares solve
+    Each structure needs one frame without field and others in fields along three independent
+    directions; least squares solve
 
     .. math:: F_{aj}(E) - F_{aj}(0) = \sum_i E_i Z_{a,ij}, \qquad
               D_i(E) - D_i(0) = \sum_j \alpha_{ij} E_j

@@ -45,18 +45,18 @@ class Frame:
         e, ``Z[a, i, j]`` :math:`= \partial D_i/\partial r_{aj} = \partial F_{aj}/\partial E_i`:
         field or polarization first, displacement or force second.
     polarization : array, shape (3,)
-        e/Å², :math:`P = D/\Omega` on whatever branch; see
+        e/Å², :math:`P = D/\Omega` on any branch; see
         :func:`~ase_bec.data.branches.fold_polarization`.
     dielectric_tensor : array, shape (3, 3)
         :math:`\varepsilon_\infty`, relative.
     electric_field : array, shape (3,)
-        V/Å, that the labels were computed in; None without field.
+        Field in V/Å that the labels were computed in; None without field.
     net_charge : float
         e.
     config_type : str
-        Kind of structure, to split by.
+        Kind of structure, by which data can be split.
     source : str
-        File and number of the frame, to name in messages.
+        File and number of the frame, for messages.
 
     Raises
     ------

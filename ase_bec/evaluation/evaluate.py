@@ -1,4 +1,4 @@
-"""What a model gives to structures: the only place that differentiates."""
+"""What a model gives for structures: the only place that differentiates."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ class Response:
     dipole : Tensor, (B, 3)
         -∂H/∂E in e·Å, on the branch of the positions as they are.
     outside : Tensor, (N,)
-        How far each atom is out of what the model was made for; suspect beyond 1.
+        How far each atom is outside the range that the model was made for; suspect beyond 1.
 
     Examples
     --------
@@ -93,11 +93,12 @@ def evaluate(
     field : Tensor, (3,) or (B, 3), optional
         E in V/Å; none by default.
     create_graph : bool
-        Let the answer be differentiable by the model's parameters: no compiled kernels.
+        Make the answer differentiable with respect to the model's parameters, without compiled
+        kernels.
     rules : sequence, optional
-        What :func:`rules_of` gives, kept from an earlier call with the same numbers.
+        Result of :func:`rules_of`, kept from an earlier call with the same weights.
     species : Tensor, (N,), optional
-        Element index of every atom, likewise.
+        Element index of every atom, kept likewise.
 
     Raises
     ------
@@ -138,7 +139,7 @@ def evaluate(
 
 
 def rules_of(model: Model, device: torch.device) -> list[Rule | None]:
-    """Each term's own rule, with its numbers of now; None where there is none."""
+    """Each term's own rule, with its current weights; None if it has none."""
     return [term.rule(device) for term in model.terms]  # type: ignore[operator]
 
 
@@ -152,8 +153,8 @@ def born_charges(
 ) -> Tensor:
     r"""Born effective charges Z[a, i, j] = ∂F_aj/∂E_i in e, (N, 3, 3), [field, displacement].
 
-    H is quadratic in the field at most, so that central differences over any step are exact; where
-    it is linear, the forces of its field terms in a unit field are.
+    H is at most quadratic in the field, so central differences over any step are exact; where it is
+    linear, the forces of its field terms in a unit field are exact.
 
     Parameters
     ----------
@@ -227,7 +228,7 @@ def _central(
     rules: Sequence[Rule | None],
     quantity: Callable[[Response], Tensor],
 ) -> Tensor:
-    """Derivative of a quantity by each component of the field, (3, ...)."""
+    """Derivative of a quantity with respect to each component of the field, (3, ...)."""
     here = system.cell.new_zeros(3) if field is None else field
     rows = []
     for unit in torch.eye(3).to(here):
@@ -332,7 +333,7 @@ def _whole(
 
 
 def _gradient(total: Tensor, leaf: Tensor, create_graph: bool) -> Tensor:
-    """Derivative, zero where nothing depends on the leaf."""
+    """Derivative, zero if nothing depends on the leaf."""
     if not total.requires_grad:
         return torch.zeros_like(leaf)
     (found,) = torch.autograd.grad(

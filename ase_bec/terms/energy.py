@@ -45,7 +45,7 @@ class NetworkEnergy(LocalEnergy):
     Raises
     ------
     ValueError
-        If shapes disagree, or there is no function.
+        If shapes disagree, or no function is given.
 
     References
     ----------
@@ -111,7 +111,7 @@ class NetworkEnergy(LocalEnergy):
         return self
 
     def config(self) -> dict[str, Any]:
-        """Plain arguments that make this term again, without its numbers."""
+        """Plain arguments that rebuild this term, without its weights."""
         return {
             "cutoff": self.cutoff,
             "g2": [list(row) for row in self.descriptor.g2],
@@ -138,7 +138,7 @@ class NetworkEnergy(LocalEnergy):
         return out
 
     def rule(self, device: torch.device) -> Rule | None:
-        """Compiled kernel on the CPU, for what it knows: G2, and G5 of whole-number ζ."""
+        """Compiled kernel on the CPU, for G2, and G5 with whole-number ζ."""
         descriptor = self.descriptor
         if not serves(self, device) or descriptor.g4 or descriptor.explicit:
             return None

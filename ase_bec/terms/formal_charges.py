@@ -52,7 +52,7 @@ class FormalCharges(WholeStructure):
         self.values = tuple(float(q) for q in charges)
 
     def config(self) -> dict[str, Any]:
-        """Plain arguments that make this term again."""
+        """Plain arguments that rebuild this term."""
         return {"charges": list(self.values)}
 
     def of(self, species: Tensor) -> Tensor:

@@ -2,9 +2,9 @@
 
 .. math:: H(\\mathbf R, h; \\mathbf E) = \\sum_{terms} \\sum_i H_i
 
-There are three kinds, by what one centre needs: `LocalEnergy` and `LocalDipole` take the vectors
-to its neighbours, `WholeStructure` all of the structure and the field. A term says what it is; how
-forces, virial, dipole and Born charges follow from it is said once, in `ase_bec.evaluation`.
+There are three kinds, by what they need as input: `LocalEnergy` and `LocalDipole` take the vectors
+to its neighbours, `WholeStructure` the whole structure and the field. A term only defines H; how
+forces, virial, dipole and Born charges follow from it is defined once, in `ase_bec.evaluation`.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ class Contribution(NamedTuple):
     dipole : Tensor, (B, 3)
         -∂H/∂E in e·Å.
     outside : Tensor, (N,)
-        How far each atom is out of what the term was made for: nothing to worry about up to 1.
+        How far each atom is outside the range that the term was made for: suspect beyond 1.
 
     Examples
     --------
@@ -80,8 +80,8 @@ def field_contribution(
 
 
 Rule = Callable[[System, Tensor, Tensor], Contribution]
-"""Own way of a term to its contribution: from a system, the element index of every atom, and the
-field (B, 3) in V/Å."""
+"""A term's own way of computing its contribution: from a system, the element index of every atom,
+and the field (B, 3) in V/Å."""
 
 
 class Term(nn.Module):
@@ -92,12 +92,12 @@ class Term(nn.Module):
     kind : str
         Its name in model files and settings.
     in_field : str
-        How H depends on the field: ``none``, ``linear`` (then it vanishes without) or
+        How H depends on the field: ``none``, ``linear`` (H then vanishes at zero field) or
         ``quadratic``.
     cutoff : float
         Furthest neighbour in Å that it sees.
     n_elements : int
-        Number of elements that it is made for.
+        Number of elements that it was made for.
 
     Examples
     --------
@@ -113,16 +113,16 @@ class Term(nn.Module):
     n_elements: int
 
     def config(self) -> dict[str, Any]:
-        """Plain arguments that make this term again after the number of elements."""
+        """Plain arguments that, after the number of elements, rebuild this term."""
         raise NotImplementedError
 
     def rule(self, device: torch.device) -> Rule | None:
-        """A rule of its own, such as a compiled kernel with the numbers of now; None: by autograd.
+        """Its own rule, such as a compiled kernel with the current weights; None for autograd.
 
         Parameters
         ----------
         device
-            Where the system will be.
+            Device of the system.
         """
         return None
 
@@ -132,7 +132,7 @@ class LocalEnergy(Term):
 
     Examples
     --------
-    Springs between neighbours that go out at 3 Å:
+    Springs between neighbours, vanishing at 3 Å:
 
     >>> import torch
     >>> from ase import Atoms
@@ -205,10 +205,10 @@ class LocalDipole(Term):
 
 
 class WholeStructure(Term):
-    """Enthalpy that needs all of the structure.
+    """Enthalpy that needs the whole structure.
 
-    Where H is a minimum over charges or the like, the minimum is found without a graph: at it, the
-    derivatives of H are those at fixed charges.
+    Where H is a minimum over charges or similar variables, the minimum is found without a graph: at
+    the minimum, the derivatives of H are those at fixed charges.
 
     Examples
     --------

@@ -22,7 +22,7 @@ Array = NDArray[np.float64]
 
 @dataclass(frozen=True, eq=False)
 class Comparison:
-    """One quantity of all frames, by model and by label.
+    """One quantity of all frames: the model's values and the labels.
 
     Attributes
     ----------
@@ -56,17 +56,17 @@ def evaluate(model: Any, frames: Iterable[Frame], progress: bool = False) -> lis
     Parameters
     ----------
     model : Model or another source of Born charges
-        What :func:`ase_bec.load` gives.
+        As returned by :func:`ase_bec.load`.
     frames : iterable of Frame
         Those without the labels that the model predicts are left out.
     progress : bool
-        Show a bar.
+        Show a progress bar.
 
     Returns
     -------
     list of Comparison
         Born charges and, of neutral crystals, dipoles on the branch nearest to the label; or
-        energies per atom, forces and stress; as far as there are labels.
+        energies per atom, forces and stress; as far as labels are available.
 
     Raises
     ------
@@ -108,7 +108,7 @@ def evaluate(model: Any, frames: Iterable[Frame], progress: bool = False) -> lis
 def _comparison(
     name: str, unit: str, pairs: Sequence[tuple[Array, Array]], frames: Sequence[Frame] = ()
 ) -> list[Comparison]:
-    """Values and labels of frames, whose atoms they are of; none where there are none."""
+    """Values and labels of frames, with the elements of their atoms; empty without values."""
     if not pairs:
         return []
     values, labels = (np.concatenate(x) for x in zip(*pairs, strict=True))
@@ -169,7 +169,7 @@ def _energies(evaluator: Evaluator, frames: Sequence[Frame], bar: Any) -> list[C
 def errors_of(comparison: Comparison) -> dict[str, dict[str, float]]:
     """RMSE and MAE of all components, by element, on and off the diagonal.
 
-    ``spread`` is what the RMSE would be if the mean of each element's labels was predicted.
+    ``spread`` is the RMSE of predicting the mean of each element's labels.
 
     Examples
     --------
@@ -197,7 +197,7 @@ def errors_of(comparison: Comparison) -> dict[str, dict[str, float]]:
 
 
 def _about_means(c: Comparison) -> Array:
-    """Labels less the mean of those of the same element."""
+    """Labels minus the mean over the same element."""
     out = c.label - c.label.mean(axis=0)
     for element in set(c.symbols.tolist()):
         rows = c.symbols == element

@@ -1,4 +1,4 @@
-"""Several processes that train together, started by torchrun; or this one alone."""
+"""Several processes that train together, started by torchrun, or this one alone."""
 
 from __future__ import annotations
 
@@ -24,9 +24,9 @@ class Processes:
     Attributes
     ----------
     rank : int
-        Number of this one; 0 writes files.
+        Number of this process; 0 writes files.
     count : int
-        How many there are.
+        Number of processes.
 
     Examples
     --------
@@ -39,7 +39,7 @@ class Processes:
     count: int = 1
 
     def share(self, items: Sequence[T]) -> list[T]:
-        """Those of the items that are for this process."""
+        """This process's share of the items."""
         return list(items[self.rank :: self.count])
 
     def add(self, tensor: Tensor) -> Tensor:
@@ -51,7 +51,7 @@ class Processes:
 
 @contextmanager
 def processes(device: str = "cpu") -> Iterator[Processes]:
-    """Join the processes that torchrun has started; alone without it.
+    """Join the processes started by torchrun; without it, this one runs alone.
 
     Examples
     --------

@@ -17,14 +17,14 @@ __all__ = ["plot_parity"]
 def plot_parity(path: str | Path, comparisons: Sequence[Comparison]) -> None:
     """Draw values of the model against labels, one panel for each element and quantity.
 
-    Diagonal components of Born charges are dark, others light, as in the source paper's Fig. 2.
+    Diagonal components of Born charges are dark, the others light, as in the source paper's Fig. 2.
 
     Parameters
     ----------
     path : str or Path
-        Picture, such as a .png file.
+        File of the picture, such as a .png file.
     comparisons : sequence of Comparison
-        Quantities.
+        Quantities to draw.
 
     References
     ----------

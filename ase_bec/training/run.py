@@ -31,7 +31,7 @@ __all__ = ["Files", "Result", "train"]
 
 
 class Files(NamedTuple):
-    """What a training writes: model, and beside it the state to resume from, table, picture."""
+    """Files of a training: model, state to resume from, table, picture."""
 
     model: Path
     checkpoint: Path
@@ -82,20 +82,20 @@ def train(
     config : Config
         Settings.
     resume : bool
-        Go on from the checkpoint of an interrupted training, or begin where there is none yet. A
-        training that is done is left as it is.
+        Resume from the checkpoint of an interrupted training, or begin if there is none yet. A
+        finished training is left as it is.
     progress : bool
-        Show a bar.
+        Show a progress bar.
     processes : Processes
-        Those that train together.
+        Processes that train together.
     say : callable
-        Takes messages.
+        Receives messages.
 
     Raises
     ------
     FileNotFoundError, ValueError
-        If settings or data are of no use, the files are those of another training, or another
-        one writes to them; nothing has been written then.
+        If settings or data are invalid, the files are those of another training, or another one
+        is writing to them; nothing has been written then.
     FloatingPointError
         If the loss is not finite.
 
@@ -177,7 +177,7 @@ def _train(
 
 
 def _done(path: Path, config: Config) -> Result:
-    """Result of a training that is done already, if it is this one."""
+    """Result of a training that is already done, if it is this one."""
     model: Any = load(path)
     card: dict[str, Any] = getattr(model, "metadata", {})
     check_identity(path, card.get("config", {}), _identity(config))
@@ -208,7 +208,7 @@ def _check_labels(task: Task[Any], data: Dataset) -> None:
 
 
 def _identity(config: Config) -> dict[str, Any]:
-    """What must be the same to go on with a training."""
+    """What must be the same to resume a training."""
     plain = config.plain()
     del plain["output"], plain["training"]["device"]
     plain["data"]["files"] = [Path(f).name for f in config.data.files]
@@ -235,7 +235,7 @@ def _errors(task: Task[Any], samples: Sequence[Any], config: Config) -> dict[str
 def _card(
     config: Config, data: Dataset, split: Split, outcome: Outcome, errors: dict[str, Any]
 ) -> dict[str, Any]:
-    """What the model is, as plain values."""
+    """Description of the model, as plain values."""
     return {
         "data": [
             {"file": Path(f).name, "sha256": digest}

@@ -38,26 +38,26 @@ def split_frames(
 ) -> Split:
     """Split frames.
 
-    Frames of one trajectory are alike: a random split then tells how well a model interpolates,
-    whole kinds or blocks how well it does on something new.
+    Frames of one trajectory are similar: a random split then shows how well a model interpolates;
+    whole kinds or blocks show how well it does on something new.
 
     Parameters
     ----------
     config_types : sequence
         Kind of each frame.
     split : str
-        ``random``: frames by chance. ``config_type``: whole kinds, by chance until the part is
+        ``random``: random frames. ``config_type``: whole kinds, chosen at random until the part is
         reached, or those named. ``block``: the last frames are for the test, those before for
         validation.
     validation, test : float or sequence of str
-        Part of the frames, or names of kinds.
+        Fraction of the frames, or names of kinds.
     seed : int
-        Of the chance.
+        Seed of the random choices.
 
     Raises
     ------
     ValueError
-        If no frames are left to train on, a part would be empty, or a kind is not there.
+        If no frames are left to train on, a part would be empty, or a kind does not exist.
 
     Examples
     --------
@@ -106,7 +106,9 @@ def _by_kind(
     named = [k for part in (test, validation) if not isinstance(part, int | float) for k in part]
     for kind in named:
         if kind not in kinds:
-            raise ValueError(f"`config_type` {kind!r} is in no frame, known: {', '.join(kinds)}")
+            raise ValueError(
+                f"`config_type` {kind!r} is not in any frame, known: {', '.join(kinds)}"
+            )
     if len(set(named)) < len(named):
         raise ValueError(f"`validation` and `test` must name different kinds, got {named}")
     free = [kind for kind in order if kind not in named]

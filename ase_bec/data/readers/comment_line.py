@@ -27,7 +27,7 @@ def read_pairs(comment: str) -> dict[str, Any]:
     r"""Keys and values of a comment line.
 
     A value is a number, several, booleans, JSON behind ``_JSON``, or else text; a word without
-    value is True, as in ASE. A line without any ``=`` is one text, `comment`.
+    value is True, as in ASE. A line without any ``=`` is one string, `comment`.
 
     Parameters
     ----------
@@ -115,14 +115,14 @@ def _from_json(key: str, text: str) -> Any:
 def write_pairs(info: Mapping[str, Any]) -> str:
     """Comment line from which :func:`read_pairs` gives equal keys and values.
 
-    Values that are neither numbers, texts nor made of these are left out.
+    Values that are neither numbers nor strings, nor made of these, are left out.
     """
     texts = {key: _text(key, value) for key, value in info.items() if "\n" not in key}
     return " ".join(f"{_quoted(k)}={_quoted(v)}" for k, v in texts.items() if v is not None)
 
 
 def _text(key: str, value: Any) -> str | None:
-    """Text of a value, None where there is none."""
+    """String for a value, or None."""
     if isinstance(value, np.ndarray | np.generic):
         value = value.tolist()
     if isinstance(value, str) and _is_plain(key, value):
@@ -139,7 +139,7 @@ def _text(key: str, value: Any) -> str | None:
 
 
 def _is_plain(key: str, text: str) -> bool:
-    """Whether a text is read as itself without JSON."""
+    """Whether a string is read back unchanged without JSON."""
     if text.startswith(_JSON) or "\n" in text:
         return False
     return isinstance(_value(key, text), str)

@@ -53,12 +53,12 @@ def read_released_nnp(
     path : str or path
         The file.
     elements : sequence of str
-        What it calls a, b and c; the file does not say.
+        The elements that it calls a, b and c; the file does not say.
 
     Raises
     ------
     FileNotFoundError
-        If there is no such file.
+        If the file does not exist.
     ValueError
         If it is not such a file, is truncated, or holds Born-charge weights.
 
@@ -142,7 +142,7 @@ def _linears(network: torch.nn.Module) -> list[torch.nn.Linear]:
 
 
 class ReleasedRow(Term):
-    """Forces E_z Z_zj of the released linear network; there is no energy whose gradient they are.
+    """Forces E_z Z_zj of the released linear network; they are not the gradient of any energy.
 
     Parameters
     ----------
@@ -175,7 +175,7 @@ class ReleasedRow(Term):
     gains: torch.Tensor
 
     def rule(self, device: torch.device) -> Rule:
-        """The derivative as the interface takes it."""
+        """The derivative as the interface computes it."""
         return self._contribution
 
     def _contribution(
@@ -194,15 +194,15 @@ class ReleasedRow(Term):
 class ReleasedBornCharges:
     """Row Z_zj of the Born charges as the released Li3PO4 interface computes it.
 
-    A source for ``FieldCalculator(charges=…)`` with the field along z. There is no dipole whose
-    gradient it is, so an energy needs ``energy="work"`` or ``"none"``.
+    A source for ``FieldCalculator(charges=…)`` with the field along z. It is not the gradient
+    of any dipole, so an energy needs ``energy="work"`` or ``"none"``.
 
     Parameters
     ----------
     content : ReleasedFile
         The parsed file.
     elements : sequence of str
-        What it calls a, b and c.
+        The elements that it calls a, b and c.
 
     Examples
     --------
@@ -266,7 +266,7 @@ class ReleasedBornCharges:
         return FieldResponse(float(field[2]) * self.z_row(atoms))
 
     def dipole(self, atoms: Atoms) -> NDArray[np.float64]:
-        """There is none; always raises."""
+        """Raise an error: there is no dipole."""
         raise ValueError(
             "the released Born charges are not the derivative of a dipole: use energy='work' "
             "with a reference, or energy='none'"
@@ -276,8 +276,8 @@ class ReleasedBornCharges:
 def released_field_energy(atoms: Atoms, z_row: NDArray[np.float64], field_z: float) -> float:
     """Field energy as the released interface reports it: -E_z Σ_a Z_zz,a z_a with z wrapped.
 
-    Not the potential of its forces, and it jumps when an atom crosses the cell boundary; here to
-    compare with published energies.
+    Not the potential of its forces, and it jumps when an atom crosses the cell boundary;
+    provided for comparison with published energies.
 
     Parameters
     ----------

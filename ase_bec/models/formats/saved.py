@@ -94,7 +94,7 @@ def _load_saved(path: Path) -> Model:
     try:
         content = load_plain(path)
     except UnpicklingError as error:
-        raise ValueError(f"`{path}` must hold numbers and texts, got {reason(error)}") from error
+        raise ValueError(f"`{path}` must hold numbers and strings, got {reason(error)}") from error
     except ValueError as error:
         raise ValueError(
             f"`{path}` must be a whole model file, got one that cannot be read: {error}"
@@ -126,7 +126,7 @@ def _load_saved(path: Path) -> Model:
 
 
 def _present_names(kind: str, state: dict[str, Any]) -> dict[str, Any]:
-    """Names of the numbers of a file of the first version, as terms have them now."""
+    """Names of the tensors in a file of version 1, as terms have them now."""
     if kind == PolarizationModel.kind:
         own = ((name.removeprefix("network."), x) for name, x in state.items() if name != "charges")
         return {f"terms.1.{name}": x for name, x in own}
