@@ -82,7 +82,7 @@ def handling_interruption() -> Iterator[Interruption]:
 
 @contextmanager
 def _noting(pass_on: bool) -> Iterator[Interruption]:
-    """Give what the outermost block notes; only the main thread can be the outermost."""
+    """Return what the outermost block notes; only the main thread can be the outermost."""
     global _outermost
     if _outermost is not None or threading.current_thread() is not threading.main_thread():
         yield Interruption() if _outermost is None else _outermost

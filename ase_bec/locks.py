@@ -49,7 +49,7 @@ def locked(*paths: str | os.PathLike[str], again: bool = False) -> Iterator[None
     OutputInUse
         If another run holds one of them, with its process.
     FileNotFoundError
-        If there is no such folder.
+        If the folder does not exist.
     """
     targets = sorted({Path(os.path.realpath(path)) for path in paths})
     mine = (os.getpid(), threading.get_ident())

@@ -38,6 +38,17 @@ def unwrap_images(images: Iterable[Atoms]) -> list[Atoms]:
         If an image is not Atoms.
     ValueError
         If there is no image, the images don't belong together, or a position is not finite.
+
+    Examples
+    --------
+    >>> from ase.build import bulk
+    >>> from ase_bec import unwrap_images
+    >>> start = bulk("MgO", "rocksalt", 4.2, cubic=True)
+    >>> end = start.copy()
+    >>> end.positions[0, 0] -= 0.1
+    >>> end.wrap()  # takes the atom to the other side of the cell
+    >>> [round(float(image.positions[0, 0]), 3) for image in (end, *unwrap_images([start, end]))]
+    [4.1, 0.0, -0.1]
     """
     images = list(images)
     require_same_atoms(images)

@@ -15,7 +15,7 @@ __all__ = ["axes_or_current", "save_figure"]
 
 
 def axes_or_current(ax: Axes | None) -> Axes:
-    """Give the axes, or matplotlib's current ones where there are none."""
+    """Return the axes, or matplotlib's current ones where there are none."""
     if ax is None:
         from matplotlib import pyplot
 

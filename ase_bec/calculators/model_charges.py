@@ -16,7 +16,7 @@ Array = NDArray[np.float64]
 
 
 class ModelCharges:
-    """Dipole and Born charges of a model: of its terms that feel a field.
+    """Dipole and Born charges of those terms of a model that feel a field.
 
     It owns a copy: training the model afterwards does not change results.
 
@@ -55,7 +55,7 @@ class ModelCharges:
         return any(term.in_field == "quadratic" for term in self._evaluator.models[0].terms)
 
     def jobs(self, atoms: Atoms, field: Array) -> list[Job]:
-        """What evaluators will be asked for a structure in a field."""
+        """What the evaluators will be asked for a structure in a field."""
         rest = [] if self._at_rest is None else [Job(self._at_rest, atoms, np.zeros(3))]
         return [Job(self._evaluator, atoms, np.array(field)), *rest]
 

@@ -32,9 +32,9 @@ class NNPCalculator(Calculator):
     Parameters
     ----------
     model : Model, str, Path, or a list of them
-        The model, its file, a bundled name or released weights; all of its terms that do not
-        vanish without field count. Several make a committee: the results are the mean over its
-        members, their spread stands in ``extras``.
+        A model, its file, a bundled name or released weights; all terms that do not vanish
+        without field are used. Several models form a committee: the results are the mean over its
+        members, and their spread is in ``extras``.
     device : str or torch.device, optional
         Where to compute; the CPU if not given.
     dtype : torch.dtype or str, optional
@@ -47,7 +47,7 @@ class NNPCalculator(Calculator):
     ----------
     extras : dict
         After a calculation: ``outside``, the number of atoms whose environment lies outside the
-        range that the model was scaled for (a warning says so once); ``neighbour_builds``; for a
+        range that the model was scaled for (a warning appears once); ``neighbour_builds``; for a
         committee ``energy_spread`` (eV), ``energies_spread`` (natoms,) and ``forces_spread``
         (natoms, 3), sample standard deviations over the members.
 
@@ -64,11 +64,11 @@ class NNPCalculator(Calculator):
     Examples
     --------
     >>> from ase_bec import NNPCalculator
-    >>> from ase_bec.workflows import li3po4
-    >>> atoms = li3po4()
+    >>> from ase_bec.workflows import beta_lithium_phosphate
+    >>> atoms = beta_lithium_phosphate()
     >>> atoms.calc = NNPCalculator("li3po4-nnp")
-    >>> round(atoms.get_potential_energy() / len(atoms), 2)
-    -6.29
+    >>> round(atoms.get_potential_energy() / len(atoms), 1)
+    -6.3
     """
 
     implemented_properties = ["energy", "free_energy", "energies", "forces", "stress"]  # noqa: RUF012
@@ -103,7 +103,7 @@ class NNPCalculator(Calculator):
 
     @property
     def models(self) -> list[Model]:
-        """The frozen copies that are evaluated: of the terms that do not vanish without field."""
+        """The frozen copies, with only the terms that do not vanish without field."""
         return self._evaluator.models
 
     @property

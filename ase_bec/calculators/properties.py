@@ -37,7 +37,7 @@ def combined(
 ) -> dict[str, Any]:
     """Add what a field contributes to the results of the base calculator.
 
-    Results that are refused or served on demand are left out, energies also where the field's was
+    Results that are refused or computed on demand are left out, as are energies if the field's was
     not computed.
     """
     results = {
@@ -59,7 +59,7 @@ def combined(
 def labels(
     field: Array, base: dict[str, Any], contribution: Contribution, results: dict[str, Any]
 ) -> dict[str, Any]:
-    """Give what Atoms are to carry beside results in a field; see `ase_bec.data.field_labels`.
+    """Return the labels that Atoms carry in a field; see `ase_bec.data.field_labels`.
 
     Parameters
     ----------
@@ -70,7 +70,7 @@ def labels(
     contribution
         What the field adds to them.
     results
-        What comes of it.
+        The combined results.
     """
     found: dict[str, Any] = {"electric_field": field}
     if "energy" in results:
@@ -82,7 +82,7 @@ def labels(
 
 
 def refusal(name: str, term: ElectricTerm, stress: str) -> str | None:
-    """Say why a property is not defined in this field and what to use instead.
+    """Explain why a property is not defined in this field and what to use instead.
 
     Parameters
     ----------

@@ -46,20 +46,20 @@ class Frame:
         e, ``Z[a, i, j]`` :math:`= \partial D_i/\partial r_{aj} = \partial F_{aj}/\partial E_i`:
         field or polarization first, displacement or force second.
     polarization : array, shape (3,)
-        e/Å², :math:`P = D/\Omega` on whatever branch; see
+        e/Å², :math:`P = D/\Omega` on any branch; see
         :func:`~ase_bec.data.branches.fold_polarization`.
     dielectric_tensor : array, shape (3, 3)
         :math:`\varepsilon_\infty`, relative.
     charges : array, shape (n,)
         Charge of each atom in e, of whatever partition (such as Bader's).
     electric_field : array, shape (3,)
-        V/Å, that the labels were computed in; None without field.
+        Field in V/Å that the labels were computed in; None without field.
     net_charge : float
         e.
     config_type : str
-        Kind of structure, to split by.
+        Kind of structure, by which data can be split.
     source : str
-        File and number of the frame, to name in messages.
+        File and number of the frame, for messages.
 
     Raises
     ------
@@ -67,6 +67,18 @@ class Frame:
         If `atoms` is not Atoms.
     ValueError
         If a label has the wrong shape or a number that is not finite.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from ase.build import bulk
+    >>> from ase_bec.data import Frame
+    >>> charges = [2.0 * np.eye(3), -1.9 * np.eye(3)]
+    >>> frame = Frame(bulk("MgO", "rocksalt", 4.2), energy=-11.9, born_effective_charges=charges)
+    >>> frame.labels
+    ('energy', 'born_effective_charges')
+    >>> frame.sum_rule_residual.diagonal().round(6)
+    array([0.1, 0.1, 0.1])
     """
 
     atoms: Atoms

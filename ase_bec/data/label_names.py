@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-# In order of preference. Kinds that are no labels (dipole, polarizability, virial) are converted.
+# In order of preference. Kinds that are not labels (dipole, polarizability, virial) are converted.
 ALIASES: dict[str, tuple[str, ...]] = {
     "energy": ("energy", "total_energy", "REF_energy", "dft_energy", "toten", "free_energy"),
     "forces": ("forces", "force", "REF_forces", "dft_forces"),

@@ -1,4 +1,4 @@
-r"""Labels of neighbouring frames against one another: energies, forces, stress, dipoles.
+r"""Consistency of labels between neighbouring frames: energies, forces, stress, dipoles.
 
 Small steps :math:`\delta_a` of the atoms within a cell that is strained by :math:`\epsilon` change
 energy and dipole by
@@ -47,7 +47,7 @@ class _Change(NamedTuple):
 
 
 class Mismatch(NamedTuple):
-    """Two labels that contradict each other: which frame, and how in words."""
+    """Two labels that contradict each other: in which frame, and how."""
 
     source: str
     what: str
@@ -117,7 +117,7 @@ def _change(pair: _Pair) -> _Change | None:
 
 
 def _jumps(changes: Sequence[_Change]) -> Iterator[Mismatch]:
-    """Energies that rise or fall by more than the forces could do."""
+    """Energies that rise or fall by more than the forces allow."""
     for change in changes:
         most = change.most + abs(change.strain_work)
         if abs(change.rise) > _JUMP[0] * most + _JUMP[1]:
@@ -148,7 +148,7 @@ def _forces_mismatch(change: _Change, slope: float, correlation: float) -> Misma
     if correlation < 0:
         what = (
             f"`energy` falls where `forces` do negative work (correlation {correlation:.2f}): "
-            "have they the sign of the gradient?"
+            "do they have the sign of the gradient?"
         )
         return Mismatch(where, what, "give forces, minus the gradient of the energy")
     what = (
@@ -166,8 +166,8 @@ def _stress_mismatch(change: _Change, slope: float, correlation: float) -> Misma
     )
     if correlation < 0:
         advice = "give a stress that is positive under tension, not a pressure"
-        return Mismatch(where, f"{what}: has it the other sign?", advice)
-    return Mismatch(where, what, "give units={'stress': 'GPa'} (or what it is in)")
+        return Mismatch(where, f"{what}: does it have the opposite sign?", advice)
+    return Mismatch(where, what, "give units={'stress': 'GPa'} (or its actual unit)")
 
 
 def _guess(slope: float) -> str:

@@ -41,12 +41,12 @@ def make_task(config: Config, data: Dataset) -> tuple[Task[Any], list[str]]:
     config : Config
         Settings.
     data : Dataset
-        Frames to train on: they tell the elements and formal charges that are not given.
+        Frames to train on; elements and formal charges that are not given come from them.
 
     Raises
     ------
     ValueError
-        If a setting of the model or the loss is unknown or of no use.
+        If a setting of the model or the loss is unknown or invalid.
     """
     options = dict(config.model)
     if "start" in options:
@@ -99,12 +99,12 @@ def coulomb_term(options: Mapping[str, Any], elements: Sequence[str]) -> Coulomb
 
 
 def _further_training(options: dict[str, Any], config: Config) -> Task[Any]:
-    """Task that goes on from the numbers of a saved model."""
+    """Task that continues from the weights of a saved model."""
     start = options.pop("start")
     if options:
         raise ValueError(
-            f"`model.{next(iter(options))}` is that of the model to start from: give `model.start` "
-            "alone, or none"
+            f"`model.{next(iter(options))}` is set by the model to start from: give `model.start` "
+            "alone, or leave it out"
         )
     if config.coulomb:
         raise ValueError("`coulomb` is that of the model to start from: leave the section out")
@@ -181,7 +181,7 @@ def made(kind: Any, options: Mapping[str, Any], **fixed: Any) -> Any:
     known = [name for name in parameters if name not in (*fixed, *FITTED)]
     for name in options:
         if name not in known:
-            raise ValueError(f"`model.{name}` is no setting of {kind.__name__}; known: "
+            raise ValueError(f"`model.{name}` is not a setting of {kind.__name__}; known: "
                              f"{', '.join(known)}")  # fmt: skip
     for name in known:
         if parameters[name].default is inspect.Parameter.empty and name not in options:

@@ -28,7 +28,7 @@ def read_pairs(comment: str) -> dict[str, Any]:
     r"""Keys and values of a comment line.
 
     A value is a number, several, booleans, JSON behind ``_JSON``, or else text; a word without
-    value is True, as in ASE. A line without any ``=`` is one text, `comment`.
+    value is True, as in ASE. A line without any ``=`` is one string, `comment`.
 
     Parameters
     ----------
@@ -124,7 +124,7 @@ def write_pairs(info: Mapping[str, Any]) -> str:
 
 
 def _text(key: str, value: Any) -> str | None:
-    """Text of a value, None where there is none."""
+    """String for a value, or None."""
     if isinstance(value, np.ndarray | np.generic):
         value = value.tolist()
     if isinstance(value, str) and _is_plain(key, value):

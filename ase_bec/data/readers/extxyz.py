@@ -44,7 +44,7 @@ def read_extxyz(
     Raises
     ------
     ValueError
-        If the file is damaged or truncated, or a label is of no use; names file, frame and key.
+        If the file is damaged or truncated, or a label is unusable; names file, frame and key.
     """
     lines = text.split("\n")
     frames = []

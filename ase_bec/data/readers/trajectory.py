@@ -1,4 +1,4 @@
-"""ASE trajectories: labels that a calculator has left, with the field that it applied."""
+"""ASE trajectories: labels left by a calculator, with the field that it applied."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ def is_trajectory(path: Path) -> bool:
     Raises
     ------
     FileNotFoundError, ValueError
-        If it is no file.
+        If it is not a file.
     """
     require_file(path)
     with path.open("rb") as file:
@@ -51,7 +51,7 @@ def read_trajectory(
     Raises
     ------
     ValueError
-        If the file is damaged or holds no frame, or a label is of no use.
+        If the file is damaged or holds no frame, or a label is unusable.
     """
     frames = []
     names: set[str] = set()
@@ -65,7 +65,7 @@ def read_trajectory(
 
 
 def _structures(path: Path) -> Iterator[Atoms]:
-    """Atoms of all frames, with what molecular dynamics keeps beside them in `info`."""
+    """Atoms of all frames, with what molecular dynamics records along with them in `info`."""
     index: int | None = None
     try:
         with TrajectoryReader(path) as reader:

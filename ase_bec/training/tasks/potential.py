@@ -82,7 +82,7 @@ class PotentialTask:
     dtype, device
         Of the training.
     trained : bool
-        Go on from the model's numbers: offsets, scaling and first layers stay as they are.
+        Continue from the model's weights: offsets, scaling and first layers stay as they are.
 
     Raises
     ------
@@ -172,7 +172,7 @@ class PotentialTask:
         known.copy_(closest)
 
     def loss(self, samples: Sequence[PotentialSample], normals: Tensor | None) -> Loss:
-        """Loss of each sample; nothing is left to chance."""
+        """Loss of each sample; nothing in it is random."""
         wrong = self._wrong(samples, create_graph=True)
         parts = [
             self.weights[name] * torch.stack([(part**2).mean() for part in wrong[name]])
@@ -261,7 +261,7 @@ def _leaves(samples: Sequence[PotentialSample]) -> tuple[Tensor, Tensor, Tensor]
 
 
 def _on_pairs(sample: PotentialSample, radial: Tensor, angular: Tensor, own: Tensor) -> Tensor:
-    """Derivative by the pair vectors (n·e, 3, J) from those by what a step starts from."""
+    """Derivative with respect to pair vectors (n·e, 3, J), from those to the leaves."""
     g = sample.angular
     by_square = 2 * own.flatten(0, 1)[:, :, None] * g.radial * g.slope  # [ie, c, j]
     along = by_square.sum(dim=1, keepdim=True) * g.unit
@@ -269,7 +269,7 @@ def _on_pairs(sample: PotentialSample, radial: Tensor, angular: Tensor, own: Ten
 
 
 def energy_offsets(samples: Sequence[PotentialSample], n_elements: int) -> Tensor:
-    """Energy of each element, by least squares over the samples, (n_elements,) in eV.
+    """Energy of each element, from least squares over the samples, (n_elements,) in eV.
 
     Where the compositions do not tell elements apart, the smallest offsets are taken.
     """
