@@ -35,6 +35,13 @@ def shortest_vectors(vectors: ArrayLike, cell: ArrayLike, pbc: ArrayLike = True)
     References
     ----------
     Nguyen & Stehlé, ACM Trans. Algorithms 5, 46 (2009).
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from ase_bec.lattice import shortest_vectors
+    >>> shortest_vectors([[2.5, 0.5, 3.5]], 4 * np.eye(3), pbc=[True, True, False]).tolist()
+    [[-1.5, 0.5, 3.5]]
     """
     periodic = np.broadcast_to(np.asarray(pbc, dtype=bool), 3)
     given = np.asarray(vectors, dtype=np.float64)

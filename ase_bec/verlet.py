@@ -64,6 +64,18 @@ class NeighbourList:
     ------
     ValueError
         If `cutoff` is not positive and finite, or `skin` negative or not finite.
+
+    Examples
+    --------
+    >>> from ase.build import bulk
+    >>> from ase_bec.verlet import NeighbourList
+    >>> atoms = bulk("Cu", cubic=True)
+    >>> neighbours = NeighbourList(cutoff=3.0, skin=0.5)
+    >>> for _ in range(3):  # the list serves until an atom has moved by 0.25 Å
+    ...     atoms.positions[0, 0] += 0.1
+    ...     system = neighbours.update(atoms)
+    >>> neighbours.builds
+    1
     """
 
     def __init__(

@@ -30,6 +30,19 @@ class CommonMotion:
         Time of that displacement in fs.
     shares
         For each element, the part of the mean square displacement in that time that is common.
+
+    Examples
+    --------
+    >>> from ase.build import bulk
+    >>> from ase_bec.analysis import common_motion, read_trajectory
+    >>> frames = [bulk("NaCl", "rocksalt", 5.64, cubic=True) for _ in range(9)]
+    >>> for k, atoms in enumerate(frames):
+    ...     atoms.positions[:, 0] += 0.05 * k
+    >>> motion = common_motion(read_trajectory(frames, timestep=10.0), time=40.0)
+    >>> round(motion.way, 3), motion.time  # Å in fs
+    (0.2, 40.0)
+    >>> print(f"{1e5 * motion.velocity.values[0]:.0f} m/s")
+    500 m/s
     """
 
     velocity: Estimate
@@ -76,6 +89,20 @@ def common_motion(
     -------
     CommonMotion
         None where there is none.
+
+    Examples
+    --------
+    >>> from ase.build import bulk
+    >>> from ase_bec.analysis import common_motion, read_trajectory
+    >>> frames = [bulk("NaCl", "rocksalt", 5.64, cubic=True) for _ in range(9)]
+    >>> for k, atoms in enumerate(frames):
+    ...     atoms.positions[:, 0] += 0.05 * k
+    >>> drifting = read_trajectory(frames, timestep=10.0)
+    >>> shares = common_motion(drifting, 40.0).shares
+    >>> {element: round(share, 3) for element, share in shares.items()}
+    {'Na': 1.0, 'Cl': 1.0}
+    >>> common_motion(drifting.relative_to(), 40.0) is None
+    True
     """
     driven = trajectory.field is not None and bool(np.any(trajectory.field))
     if len(trajectory) < 3 or len(trajectory.numbers) < 2:

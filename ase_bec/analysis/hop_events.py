@@ -40,6 +40,18 @@ class Hops:
         Site of each ion in the first frame, [ion].
     duration
         Time watched in fs.
+
+    Examples
+    --------
+    >>> from ase import Atoms
+    >>> from ase_bec.analysis import find_hops, read_trajectory
+    >>> frames = [Atoms("Li", [[0, 0, z]], cell=[6, 6, 6], pbc=True) for z in (0, 0.4, 1.9, 2.0)]
+    >>> trajectory = read_trajectory(frames, timestep=10.0)
+    >>> hops = find_hops(trajectory, "Li", sites=[[0, 0, 0], [0, 0, 2]])
+    >>> len(hops), hops.counts([0, 0, 1])  # one along z, none against it
+    (1, (1, 0))
+    >>> print(hops.dipole(trajectory.times, charge=1.0)[:, 2])
+    [0. 0. 2. 2.]
     """
 
     times: Array
@@ -133,6 +145,16 @@ def initial_sites(
     ------
     ValueError
         If `frames` or the shape of `vacancies` is wrong.
+
+    Examples
+    --------
+    >>> from ase import Atoms
+    >>> from ase_bec.analysis import initial_sites, read_trajectory
+    >>> frames = [Atoms("Li", [[0, 0, z]], cell=[6, 6, 6], pbc=True) for z in (0.0, 0.2)]
+    >>> trajectory = read_trajectory(frames, timestep=10.0)
+    >>> print(initial_sites(trajectory, "Li", vacancies=[[0, 0, 2]], frames=2))
+    [[0.  0.  0.1]
+     [0.  0.  2. ]]
     """
     if not 1 <= frames <= len(trajectory):
         raise ValueError(f"`frames` must be from 1 to {len(trajectory)}, got {frames}")
@@ -172,6 +194,16 @@ def find_hops(
     ------
     ValueError
         If `fraction` is not between 0 and 0.5, or sites coincide.
+
+    Examples
+    --------
+    >>> from ase import Atoms
+    >>> from ase_bec.analysis import find_hops, read_trajectory
+    >>> frames = [Atoms("Li", [[0, 0, z]], cell=[6, 6, 6], pbc=True) for z in (0, 0.4, 1.9, 2.0)]
+    >>> trajectory = read_trajectory(frames, timestep=10.0)
+    >>> hops = find_hops(trajectory, "Li", sites=[[0, 0, 0], [0, 0, 2]])
+    >>> print(hops.times, hops.origins, hops.targets, hops.vectors)
+    [20.] [0] [1] [[0. 0. 2.]]
     """
     if not 0 < fraction < 0.5:
         raise ValueError(f"`fraction` must be between 0 and 0.5, got {fraction}")

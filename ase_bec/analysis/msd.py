@@ -31,6 +31,19 @@ class MeanSquareDisplacement:
         Time of displacement in fs, [lag].
     values
         In Å², of each element, [lag, 3]; their sum over the directions is the whole one.
+
+    Examples
+    --------
+    >>> from ase.build import bulk
+    >>> from ase_bec.analysis import mean_square_displacement, read_trajectory
+    >>> frames = [bulk("NaCl", "rocksalt", 5.64, cubic=True) for _ in range(4)]
+    >>> for k, atoms in enumerate(frames):
+    ...     atoms.positions[atoms.symbols == "Na", 2] += 0.1 * k
+    >>> displacement = mean_square_displacement(read_trajectory(frames, timestep=2.0))
+    >>> print(displacement.times)
+    [0. 2. 4. 6.]
+    >>> print(displacement.total("Na").round(4))
+    [0.   0.01 0.04 0.09]
     """
 
     times: Array
@@ -107,6 +120,23 @@ def mean_square_displacement(
     ------
     ValueError
         If `origins` is unknown, or the frames are not equally spaced.
+
+    Examples
+    --------
+    >>> from ase.build import bulk
+    >>> from ase_bec.analysis import mean_square_displacement, read_trajectory
+    >>> frames = [bulk("NaCl", "rocksalt", 5.64, cubic=True) for _ in range(4)]
+    >>> for k, atoms in enumerate(frames):
+    ...     atoms.positions[atoms.symbols == "Na", 2] += 0.1 * k
+    >>> trajectory = read_trajectory(frames, timestep=2.0)
+    >>> print(mean_square_displacement(trajectory).values["Na"].round(4))
+    [[0.   0.   0.  ]
+     [0.   0.   0.01]
+     [0.   0.   0.04]
+     [0.   0.   0.09]]
+    >>> about_drift = mean_square_displacement(trajectory, remove_drift=True)
+    >>> print(about_drift.total("Na").round(4))
+    [0. 0. 0. 0.]
     """
     if origins not in ("all", "first"):
         raise ValueError(f"`origins` must be all or first, got {origins!r}")
@@ -133,6 +163,20 @@ class Diffusion:
         D along x, y and z in Å²/fs; its mean is the isotropic coefficient.
     window
         First and last time of displacement of the fit in fs.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from ase import Atoms
+    >>> from ase_bec.analysis import diffusion, read_trajectory
+    >>> steps = 0.1 * np.random.default_rng(0).standard_normal((500, 20, 3))
+    >>> frames = [Atoms("Li20", p, cell=[9, 9, 9], pbc=True) for p in steps.cumsum(axis=0)]
+    >>> trajectory = read_trajectory(frames, timestep=10.0)
+    >>> found = diffusion(trajectory, "Li", window=(20.0, 200.0))
+    >>> found.element, found.atoms, found.window
+    ('Li', 20, (20.0, 200.0))
+    >>> print(found.in_cm2_per_s().mean())  # the walk has 5.0e-5
+    (5.00 ± 0.35)e-5
     """
 
     element: str
@@ -187,6 +231,18 @@ def diffusion(
     ValueError
         If the window does not lie within the trajectory, or within a block, or holds fewer than
         two times, or the frames are not equally spaced.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from ase import Atoms
+    >>> from ase_bec.analysis import diffusion, read_trajectory
+    >>> steps = 0.1 * np.random.default_rng(0).standard_normal((500, 20, 3))
+    >>> frames = [Atoms("Li20", p, cell=[9, 9, 9], pbc=True) for p in steps.cumsum(axis=0)]
+    >>> trajectory = read_trajectory(frames, timestep=10.0)
+    >>> found = diffusion(trajectory, "Li", window=(20.0, 200.0))
+    >>> print(f"{found.coefficient.mean().value:.4f} Å²/fs")  # the walk has 0.1²/(2 · 10)
+    0.0005 Å²/fs
     """
     moves = _moves(trajectory, element, remove_drift)  # [frame, atom, 3]
     common = common_motion(trajectory, window[1], blocks=blocks or 5, remove_drift=remove_drift)
@@ -255,6 +311,17 @@ def drift_velocity(trajectory: Trajectory, element: str, blocks: int = 10) -> Es
     ------
     ValueError
         If there is no such element, or fewer frames than blocks.
+
+    Examples
+    --------
+    >>> from ase.build import bulk
+    >>> from ase_bec.analysis import drift_velocity, read_trajectory
+    >>> frames = [bulk("NaCl", "rocksalt", 5.64, cubic=True) for _ in range(21)]
+    >>> for k, atoms in enumerate(frames):
+    ...     atoms.positions[atoms.symbols == "Na", 2] += 0.01 * k
+    >>> drift = drift_velocity(read_trajectory(frames, timestep=2.0), "Na")
+    >>> print(f"{drift.along([0, 0, 1]).value:.4f} Å/fs")
+    0.0050 Å/fs
     """
     centre = trajectory.positions[:, trajectory.indices(element)].mean(axis=1)
     return mean_rate(trajectory.times, centre, blocks)

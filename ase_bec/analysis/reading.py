@@ -80,6 +80,20 @@ def read_trajectory(
         times are unknown or known twice, fewer than two frames are left, or, unless `unwrap` is
         set, an atom jumps from one frame to the next by more than half of the cell's shortest
         height: it has been wrapped, or the frames are too far apart to tell.
+
+    Examples
+    --------
+    >>> from pathlib import Path
+    >>> from tempfile import TemporaryDirectory
+    >>> from ase.build import bulk
+    >>> from ase.io import write
+    >>> from ase_bec.analysis import read_trajectory
+    >>> frames = [bulk("NaCl", "rocksalt", 5.64, cubic=True) for _ in range(10)]
+    >>> with TemporaryDirectory() as folder:
+    ...     write(Path(folder) / "run.xyz", frames)
+    ...     trajectory = read_trajectory(Path(folder) / "run.xyz", timestep=2.0, start=4.0)
+    >>> len(trajectory), trajectory.elements, trajectory.interval
+    (8, ('Na', 'Cl'), 2.0)
     """
     if timestep is not None and not 0 < timestep < np.inf:
         raise ValueError(f"`timestep` must be positive (fs), got {timestep}")

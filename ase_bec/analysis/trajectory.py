@@ -50,6 +50,21 @@ class Trajectory:
     ------
     ValueError
         If shapes disagree, values are not finite, or times do not increase.
+
+    Examples
+    --------
+    >>> from ase.build import bulk
+    >>> from ase_bec.analysis import read_trajectory
+    >>> frames = [bulk("NaCl", "rocksalt", 5.64, cubic=True) for _ in range(5)]
+    >>> for k, atoms in enumerate(frames):
+    ...     atoms.positions[atoms.symbols == "Na", 2] += 0.1 * k  # Na drifts along z
+    >>> trajectory = read_trajectory(frames, timestep=2.0)
+    >>> trajectory.elements, trajectory.duration
+    (('Na', 'Cl'), 8.0)
+    >>> relative = trajectory.relative_to(["Na"])
+    >>> moved = relative.positions[-1] - relative.positions[0]
+    >>> print(moved[trajectory.indices("Cl")[0]].round(3))
+    [ 0.   0.  -0.4]
     """
 
     times: Array

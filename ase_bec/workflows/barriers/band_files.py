@@ -37,6 +37,18 @@ def write_band(
     ------
     OutputInUse
         If another run writes to it.
+
+    Examples
+    --------
+    >>> from pathlib import Path
+    >>> from tempfile import TemporaryDirectory
+    >>> from ase import Atoms
+    >>> from ase_bec.workflows import read_band, write_band
+    >>> band = [Atoms("Li", [[0, 0, z]], cell=[4, 4, 4], pbc=True) for z in (0.0, 0.5, 1.0)]
+    >>> with TemporaryDirectory() as folder:
+    ...     write_band(Path(folder) / "band.traj", band)
+    ...     print(len(read_band(Path(folder) / "band.traj", initial=band[0])))
+    3
     """
     with locked(path, again=True), atomic_path(path) as temporary:
         writer = TrajectoryWriter(temporary, "w", master=True)
@@ -70,6 +82,20 @@ def read_band(path: str | Path, initial: Atoms, images: int | None = None) -> li
         If there is no file.
     ValueError
         If it cannot be read, has another number of images, other atoms or another cell.
+
+    Examples
+    --------
+    >>> from pathlib import Path
+    >>> from tempfile import TemporaryDirectory
+    >>> from ase import Atoms
+    >>> from ase_bec.workflows import read_band, write_band
+    >>> band = [Atoms("Li", [[0, 0, z]], cell=[4, 4, 4], pbc=True) for z in (3.5, 4.0, 4.5)]
+    >>> band[-1].wrap()
+    >>> with TemporaryDirectory() as folder:
+    ...     write_band(Path(folder) / "band.traj", band)
+    ...     found = read_band(Path(folder) / "band.traj", initial=band[0], images=3)
+    >>> [round(float(image.positions[0, 2]), 6) for image in found]  # on one branch
+    [3.5, 4.0, 4.5]
     """
     path = Path(path)
     if not path.is_file():
@@ -109,6 +135,25 @@ class BandWriter:
     Notes
     -----
     The trajectory is held against other runs until `close`, or until nobody refers to the writer.
+
+    Examples
+    --------
+    >>> from pathlib import Path
+    >>> from tempfile import TemporaryDirectory
+    >>> from ase.build import bulk
+    >>> from ase.calculators.emt import EMT
+    >>> from ase_bec.workflows import BandWriter, find_path, interpolate_path, read_band
+    >>> initial = bulk("Cu", cubic=True) * (2, 2, 2)
+    >>> vacancy = initial.pop(0).position
+    >>> final = initial.copy()
+    >>> final.positions[0] = vacancy  # a neighbour has hopped
+    >>> band = interpolate_path(initial, final, images=1)
+    >>> with TemporaryDirectory() as folder:
+    ...     writer = BandWriter(Path(folder) / "band.traj", every=10)
+    ...     path = find_path(band, EMT, fmax=0.1, observer=writer)
+    ...     writer.close()
+    ...     print(len(read_band(Path(folder) / "band.traj", initial)))
+    3
     """
 
     def __init__(

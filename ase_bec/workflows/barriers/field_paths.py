@@ -86,6 +86,28 @@ def field_paths(
     ValueError
         If an argument has no meaning, a file to resume from is of another structure or search, or
         another run writes to a file.
+
+    Examples
+    --------
+    >>> from ase.build import bulk
+    >>> from ase.calculators.emt import EMT
+    >>> from ase_bec import FieldCalculator
+    >>> from ase_bec.workflows import field_paths, interpolate_path
+    >>> crystal = bulk("Cu", cubic=True) * (2, 2, 2)
+    >>> crystal.symbols[crystal.positions[:, 2] % 3.61 > 1] = "Au"
+    >>> vacancy = crystal.pop(0).position
+    >>> final = crystal.copy()
+    >>> final.positions[2] = vacancy  # the Cu next to it has hopped
+    >>> paths = field_paths(
+    ...     interpolate_path(crystal, final, images=1),
+    ...     lambda field: FieldCalculator(EMT(), {"Cu": 1, "Au": -1}, field),
+    ...     strengths=[-0.02, 0.02],
+    ...     direction=vacancy - crystal.positions[2],
+    ...     relax_ends="never",
+    ...     fmax=0.2,
+    ... )
+    >>> print(paths.forward.round(2))
+    [0.84 0.81 0.79]
     """
     if not callable(calculator):
         raise TypeError(

@@ -50,6 +50,20 @@ class IonProfile:
         From the ion to its neighbours in Å, [image, neighbour].
     charges
         Z[field, displacement] of the ion in e, [image, 3, 3]; None without a source.
+
+    Examples
+    --------
+    >>> from ase.build import bulk
+    >>> from ase.calculators.emt import EMT
+    >>> from ase_bec.workflows import find_path, interpolate_path, ion_profile
+    >>> initial = bulk("Cu", cubic=True) * (2, 2, 2)
+    >>> vacancy = initial.pop(0).position
+    >>> final = initial.copy()
+    >>> final.positions[0] = vacancy  # a neighbour has hopped
+    >>> path = find_path(interpolate_path(initial, final, images=1), EMT, fmax=0.1)
+    >>> profile = ion_profile(path, neighbours=0)
+    >>> profile.symbol, profile.positions.shape, profile.forces.shape
+    ('Cu', (3, 3), (3, 3))
     """
 
     ion: int
@@ -150,6 +164,15 @@ def moving_ion(images: Sequence[Atoms]) -> int:
     ------
     ValueError
         If no atom moves.
+
+    Examples
+    --------
+    >>> from ase import Atoms
+    >>> from ase_bec.workflows import moving_ion
+    >>> before = Atoms("LiO", [[0, 0, 0], [2, 0, 0]])
+    >>> after = Atoms("LiO", [[0, 0, 1], [2, 0, 0.1]])
+    >>> moving_ion([before, after])
+    0
     """
     moves = np.linalg.norm(images[-1].positions - images[0].positions, axis=1)
     if not moves.any():
@@ -178,6 +201,23 @@ def ion_profile(
     ------
     ValueError
         If there is no such ion, `neighbours` is negative, or the charges do not serve.
+
+    Examples
+    --------
+    >>> from ase.build import bulk
+    >>> from ase.calculators.emt import EMT
+    >>> from ase_bec.workflows import find_path, interpolate_path, ion_profile
+    >>> initial = bulk("Cu", cubic=True) * (2, 2, 2)
+    >>> vacancy = initial.pop(0).position
+    >>> final = initial.copy()
+    >>> final.positions[0] = vacancy  # a neighbour has hopped
+    >>> path = find_path(interpolate_path(initial, final, images=1), EMT, fmax=0.1)
+    >>> profile = ion_profile(path, neighbours=0)
+    >>> profile.ion
+    0
+    >>> moved = profile.positions[-1] - profile.positions[0]
+    >>> bool(abs(moved - (vacancy - initial.positions[0])).max() < 1e-9)
+    True
     """
     images = path.images
     if ion is None:

@@ -118,6 +118,15 @@ def match_ions(initial: Atoms, final: Atoms) -> Atoms:
     ------
     ValueError
         If the structures do not belong together.
+
+    Examples
+    --------
+    >>> from ase import Atoms
+    >>> from ase_bec.workflows import match_ions
+    >>> initial = Atoms("Li2O", [[0, 0, 0], [0, 0, 4], [3, 0, 0]], cell=[9, 9, 9], pbc=True)
+    >>> final = initial[[1, 0, 2]]  # the two Li have changed places in the list
+    >>> match_ions(initial, final).positions.tolist()
+    [[0.0, 0.0, 0.0], [0.0, 0.0, 4.0], [3.0, 0.0, 0.0]]
     """
     matched: Atoms = final[PathEnds.of(initial, final).order]
     return matched

@@ -48,6 +48,16 @@ def interpolate_path(initial: Atoms, final: Atoms, images: int) -> list[Atoms]:
     ------
     ValueError
         If the structures do not belong together or are the same, or `images` is not positive.
+
+    Examples
+    --------
+    >>> from ase import Atoms
+    >>> from ase_bec.workflows import interpolate_path
+    >>> initial = Atoms("Li", [[0, 0, 3.5]], cell=[4, 4, 4], pbc=True)
+    >>> final = Atoms("Li", [[0, 0, 0.5]], cell=[4, 4, 4], pbc=True)
+    >>> band = interpolate_path(initial, final, images=1)
+    >>> [round(float(image.positions[0, 2]), 6) for image in band]  # through the boundary
+    [3.5, 4.0, 4.5]
     """
     if images < 1:
         raise ValueError(f"`images` must be at least 1, got {images}")
@@ -126,6 +136,21 @@ def find_path(
     References
     ----------
     G. Henkelman, B. P. Uberuaga, H. Jónsson, J. Chem. Phys. 113, 9901 and 9978 (2000).
+
+    Examples
+    --------
+    >>> from ase.build import bulk
+    >>> from ase.calculators.emt import EMT
+    >>> from ase_bec.workflows import find_path, interpolate_path
+    >>> initial = bulk("Cu", cubic=True) * (2, 2, 2)
+    >>> vacancy = initial.pop(0).position
+    >>> final = initial.copy()
+    >>> final.positions[0] = vacancy  # a neighbour has hopped
+    >>> path = find_path(interpolate_path(initial, final, images=1), EMT, fmax=0.1)
+    >>> path.converged
+    True
+    >>> print(f"{path.forward_barrier:.2f} eV")
+    0.77 eV
     """
     if not callable(calculator):
         raise TypeError(

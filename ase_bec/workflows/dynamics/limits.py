@@ -8,7 +8,26 @@ __all__ = ["Limits", "UnphysicalStructure"]
 
 
 class UnphysicalStructure(RuntimeError):
-    """The forces cannot be right: atoms upon each other, far too hot, or where no model reaches."""
+    """The forces cannot be right: atoms upon each other, far too hot, or where no model reaches.
+
+    Examples
+    --------
+    >>> from pathlib import Path
+    >>> from tempfile import TemporaryDirectory
+    >>> from ase.build import bulk
+    >>> from ase.calculators.emt import EMT
+    >>> from ase_bec.workflows import Limits, MDSettings, UnphysicalStructure, run_md
+    >>> atoms = bulk("Cu", cubic=True)
+    >>> atoms.calc = EMT()
+    >>> settings = MDSettings(temperature=900.0, interval=1, relaxation_time=1.0,
+    ...                       limits=Limits(temperature=30.0))
+    >>> with TemporaryDirectory() as folder:
+    ...     try:
+    ...         run_md(atoms, Path(folder) / "md.traj", settings, duration=100.0)
+    ...     except UnphysicalStructure as error:
+    ...         print("stopped")
+    stopped
+    """
 
 
 @dataclass(frozen=True)
@@ -34,6 +53,13 @@ class Limits:
         energy, less the work of a changing field) and of "nose-hoover" without ramp (the
         thermostat's included). Not looked at where the energy in the field is not the potential
         of the forces.
+
+    Examples
+    --------
+    >>> from ase_bec.workflows import Limits, MDSettings
+    >>> limits = Limits(temperature=2000.0, energy=float("inf"))
+    >>> MDSettings(temperature=800.0, limits=limits).limits.outside  # as by default
+    0.25
     """
 
     temperature: float | None = None

@@ -55,6 +55,20 @@ class MDRun:
         Number of steps that were asked for.
     frames
         Number of frames in the trajectory.
+
+    Examples
+    --------
+    >>> from pathlib import Path
+    >>> from tempfile import TemporaryDirectory
+    >>> from ase.build import bulk
+    >>> from ase.calculators.emt import EMT
+    >>> from ase_bec.workflows import MDSettings, run_md
+    >>> atoms = bulk("Cu", cubic=True)
+    >>> atoms.calc = EMT()
+    >>> with TemporaryDirectory() as folder:
+    ...     settings = MDSettings(temperature=300.0, interval=5)
+    ...     run_md(atoms, Path(folder) / "md.traj", settings, duration=20.0)
+    MDRun(step=20, steps=20, frames=5)
     """
 
     step: int
@@ -141,6 +155,22 @@ def run_md(
         those of the trajectory, or a frame of it is damaged.
     UnphysicalStructure
         If the run is no longer physical.
+
+    Examples
+    --------
+    >>> from pathlib import Path
+    >>> from tempfile import TemporaryDirectory
+    >>> from ase.build import bulk
+    >>> from ase.calculators.emt import EMT
+    >>> from ase_bec.workflows import MDSettings, run_md
+    >>> atoms = bulk("Cu", cubic=True)
+    >>> atoms.calc = EMT()
+    >>> settings = MDSettings(timestep=2.0, temperature=300.0, interval=5)
+    >>> with TemporaryDirectory() as folder:
+    ...     run = run_md(atoms, Path(folder) / "md.traj", settings, duration=20.0)
+    ...     longer = run_md(atoms, Path(folder) / "md.traj", settings, duration=40.0, resume=True)
+    >>> run.completed, run.frames, longer.frames
+    (True, 3, 5)
     """
     path = Path(trajectory)
     remove_field_labels(atoms)  # of an earlier calculation

@@ -44,6 +44,13 @@ class MDSettings:
         `temperature`.
     limits
         Beyond which the run stops, no longer physical; may be others on continuing.
+
+    Examples
+    --------
+    >>> from ase_bec.workflows import MDSettings
+    >>> heating = MDSettings(timestep=2.0, ramp=((0.0, 300.0), (1000.0, 800.0)))
+    >>> heating.steps(1000.0), heating.temperature_at(250)
+    (500, 550.0)
     """
 
     timestep: float = 1.0

@@ -36,6 +36,22 @@ def read_table(path: str | Path) -> dict[str, Array]:
         If there is no table.
     ValueError
         If it is not one of a run.
+
+    Examples
+    --------
+    >>> from pathlib import Path
+    >>> from tempfile import TemporaryDirectory
+    >>> from ase.build import bulk
+    >>> from ase.calculators.emt import EMT
+    >>> from ase_bec.workflows import MDSettings, read_table, run_md
+    >>> atoms = bulk("Cu", cubic=True)
+    >>> atoms.calc = EMT()
+    >>> with TemporaryDirectory() as folder:
+    ...     settings = MDSettings(temperature=300.0, interval=5)
+    ...     run = run_md(atoms, Path(folder) / "md.traj", settings, duration=20.0)
+    ...     table = read_table(Path(folder) / "md.traj")
+    >>> print(table["time_fs"], table["step"])
+    [ 0.  5. 10. 15. 20.] [ 0.  5. 10. 15. 20.]
     """
     table = Path(path).with_suffix(".csv")
     if not table.is_file():
@@ -67,6 +83,22 @@ def plot_run(path: str | Path, figure: Figure | None = None) -> Figure:
     ------
     FileNotFoundError, ValueError
         If there is no table, or it is not one of a run.
+
+    Examples
+    --------
+    >>> from pathlib import Path
+    >>> from tempfile import TemporaryDirectory
+    >>> from ase.build import bulk
+    >>> from ase.calculators.emt import EMT
+    >>> from ase_bec.workflows import MDSettings, plot_run, run_md
+    >>> atoms = bulk("Cu", cubic=True)
+    >>> atoms.calc = EMT()
+    >>> with TemporaryDirectory() as folder:
+    ...     settings = MDSettings(temperature=300.0, interval=5)
+    ...     run = run_md(atoms, Path(folder) / "md.traj", settings, duration=20.0)
+    ...     figure = plot_run(Path(folder) / "md.traj")
+    >>> [ax.get_ylabel() for ax in figure.axes]
+    ['Temperature (K)', 'Change of energy (eV)']
     """
     from matplotlib.figure import Figure
 

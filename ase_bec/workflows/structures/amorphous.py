@@ -59,6 +59,24 @@ class AmorphousStructure:
         Root mean square displacement of each element in the melt, in Å, up to its end. Where one
         has moved by less than about half the distance between its atoms, the structure still
         remembers the one that it started from.
+
+    Examples
+    --------
+    >>> from tempfile import TemporaryDirectory
+    >>> from ase.build import bulk
+    >>> from ase.calculators.emt import EMT
+    >>> from ase_bec.workflows import MeltQuenchSettings, melt_quench
+    >>> atoms = bulk("Cu", cubic=True)
+    >>> atoms.calc = EMT()
+    >>> settings = MeltQuenchSettings(
+    ...     melt_temperature=900.0, melt_time=20.0, quench_rate=30000.0, anneal_time=20.0, fmax=None
+    ... )
+    >>> with TemporaryDirectory() as folder:
+    ...     found = melt_quench(atoms, folder, settings)
+    >>> found.run.completed, round(found.density, 2)
+    (True, 8.97)
+    >>> sorted(found.moved), sorted(found.bonds)
+    (['Cu'], [('Cu', 'Cu')])
     """
 
     atoms: Atoms
@@ -138,6 +156,25 @@ def melt_quench(
     UnphysicalStructure
         If atoms come too near to each other or too hot, or the run is no longer physical
         otherwise.
+
+    Examples
+    --------
+    >>> from pathlib import Path
+    >>> from tempfile import TemporaryDirectory
+    >>> from ase.build import bulk
+    >>> from ase.calculators.emt import EMT
+    >>> from ase_bec.workflows import MeltQuenchSettings, melt_quench
+    >>> atoms = bulk("Cu", cubic=True)
+    >>> atoms.calc = EMT()
+    >>> settings = MeltQuenchSettings(
+    ...     melt_temperature=900.0, melt_time=20.0, quench_rate=30000.0, anneal_time=20.0, fmax=None
+    ... )
+    >>> with TemporaryDirectory() as folder:
+    ...     found = melt_quench(atoms, Path(folder) / "glass", settings)
+    ...     print(sorted(path.name for path in Path(folder).glob("glass/[a-z]*")))
+    ['final.traj', 'run.csv', 'run.traj', 'settings.json']
+    >>> found.run.completed
+    True
     """
     folder = Path(folder)
     start = atoms.copy() if settings.density is None else scaled_to_density(atoms, settings.density)

@@ -35,6 +35,13 @@ class MeltQuenchSettings:
         follows; ``fmax=None`` leaves it out.
     limits
         Beyond which the run stops, no longer physical; may be others on continuing.
+
+    Examples
+    --------
+    >>> from ase_bec.workflows import MeltQuenchSettings
+    >>> settings = MeltQuenchSettings(melt_temperature=2000.0, quench_rate=100.0)
+    >>> settings.quench_time, settings.duration  # fs
+    (17000.0, 29000.0)
     """
 
     density: float | None = None

@@ -58,6 +58,13 @@ def random_structure(formula: str, formula_units: int, density: float, seed: int
     ValueError
         If the formula is not one, an argument not positive, or the density so high that there is
         no room.
+
+    Examples
+    --------
+    >>> from ase_bec.workflows import density_of, random_structure
+    >>> atoms = random_structure("Li3PO4", 4, density=2.4, seed=1)
+    >>> atoms.get_chemical_formula(), round(density_of(atoms), 3)
+    ('Li12O16P4', 2.4)
     """
     try:
         numbers = [
@@ -84,7 +91,15 @@ def random_structure(formula: str, formula_units: int, density: float, seed: int
 
 
 def density_of(atoms: Atoms) -> float:
-    """Give the density in g/cm³."""
+    """Give the density in g/cm³.
+
+    Examples
+    --------
+    >>> from ase.build import bulk
+    >>> from ase_bec.workflows import density_of
+    >>> round(density_of(bulk("NaCl", "rocksalt", 5.64)), 2)
+    2.16
+    """
     grams = atoms.get_masses().sum() / units.kg * 1000
     return float(grams / (atoms.get_volume() * 1e-24))
 
@@ -96,6 +111,14 @@ def scaled_to_density(atoms: Atoms, density: float) -> Atoms:
     ------
     ValueError
         If the density is not positive or the cell has no volume.
+
+    Examples
+    --------
+    >>> from ase.build import bulk
+    >>> from ase_bec.workflows import density_of, scaled_to_density
+    >>> denser = scaled_to_density(bulk("NaCl", "rocksalt", 5.64), 2.3)
+    >>> round(density_of(denser), 6)
+    2.3
     """
     if not 0 < density < np.inf:
         raise ValueError(f"`density` must be positive (g/cm³), got {density}")

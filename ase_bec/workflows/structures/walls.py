@@ -38,6 +38,18 @@ class Walls(Calculator):
         Gives U_0 and its forces.
     closest : mapping, optional
         d in Å of other pairs, such as ``{("P", "P"): 2.7}``, in place of those above.
+
+    Examples
+    --------
+    >>> from ase import Atoms
+    >>> from ase.calculators.emt import EMT
+    >>> from ase_bec.workflows import Walls
+    >>> atoms = Atoms("O2", [[0, 0, 0], [0, 0, 1.5]])
+    >>> atoms.calc = EMT()
+    >>> bare = atoms.get_potential_energy()
+    >>> atoms.calc = Walls(EMT())
+    >>> round(float(atoms.get_potential_energy() - bare), 6)  # 50/2 · (2.0 − 1.5)² eV
+    6.25
     """
 
     implemented_properties = ["energy", "forces"]  # noqa: RUF012
