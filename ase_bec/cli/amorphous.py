@@ -42,6 +42,17 @@ _STILL = 2.0  # Å, about half the distance between the ions of one element
 _CRYSTAL = "beta-Li3PO4"
 _BUNDLED, _LIMIT = "li3po4-nnp", 2200.0  # K; false minima in the melt above
 
+ARGUMENTS = {
+    **field.ARGUMENTS,
+    **dynamics.ARGUMENTS,
+    "melt_temperature": "the temperature of --melt",
+    "melt_time": "the time of --melt",
+    "quench_rate": "--quench",
+    "final_temperature": "the temperature of --anneal",
+    "anneal_time": "the time of --anneal",
+    "formula_units": "--units",
+}
+
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the arguments of this command."""
@@ -124,7 +135,7 @@ def _run(options: argparse.Namespace, atoms: Atoms, settings: MeltQuenchSettings
                 progress=True,
             )
         except UnphysicalStructure as error:
-            print(f"{options.prog}: stopped: {error}", file=sys.stderr)
+            print(f"{options.prog}: stopped: {options.in_options(str(error))}", file=sys.stderr)
             print(_files(options.output))
             return 1
     _report(made)

@@ -33,6 +33,8 @@ _WINDOW = (0.02, 0.1)  # of the duration; the fit stays within half a block
 _PICTURES = (".png", ".pdf", ".svg")
 _VIBRATIONS = 0.3  # ps; displacements over shorter times are those of vibrations
 
+ARGUMENTS = {"window": "--fit", "source": "the trajectory"}
+
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the arguments of this command."""

@@ -24,6 +24,14 @@ examples:
   ase-bec convert BORN --net-charge 1 --sum-rule uniform --output defect.xyz
 """
 
+ARGUMENTS = {
+    "keys": "--key",
+    "units": "--unit",
+    "check_units=False": "--no-unit-check",
+    "charges": "--fold",
+    "path": "--output",
+}
+
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the arguments of this command."""

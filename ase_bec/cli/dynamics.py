@@ -6,9 +6,16 @@ import argparse
 from typing import TYPE_CHECKING
 
 from ase_bec.cli import inputs
+from ase_bec.cli.errors import InputError
+from ase_bec.cli.option_names import in_options
 
 if TYPE_CHECKING:
     from ase_bec.workflows.dynamics.limits import Limits
+
+
+_LIMITS = {name: f"--limit-{name}" for name in ("temperature", "outside", "energy")}
+# Arguments that options of other names set.
+ARGUMENTS = {f"limits.{name}": option for name, option in _LIMITS.items()}
 
 
 def add_integration(group: argparse._ArgumentGroup, timestep: str) -> None:
@@ -75,7 +82,10 @@ def limits(options: argparse.Namespace) -> Limits:
     """Make the limits of the options."""
     from ase_bec.workflows.dynamics.limits import Limits
 
-    return Limits(options.limit_temperature, options.limit_outside, options.limit_energy)
+    try:
+        return Limits(options.limit_temperature, options.limit_outside, options.limit_energy)
+    except ValueError as error:
+        raise InputError(in_options(str(error), _LIMITS)) from error
 
 
 def add_existing(output: argparse._ArgumentGroup, resume: str) -> None:

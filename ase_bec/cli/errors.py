@@ -15,7 +15,10 @@ class InputError(Exception):
 
 @contextmanager
 def input_checked() -> Iterator[None]:
-    """Turn the errors by which the library refuses bad input into :class:`InputError`."""
+    """Turn the errors by which the library refuses bad input into :class:`InputError`.
+
+    Their cause marks them as the library's: where they name arguments, `main` puts options.
+    """
     try:
         yield
     except (

@@ -20,6 +20,9 @@ if TYPE_CHECKING:
     from ase_bec.calculators.charges import ChargeSource
     from ase_bec.calculators.field import FieldCalculator
 
+# Arguments that options of other names set.
+ARGUMENTS = {"model": "--nnp"}
+
 Factory = Callable[[], "Calculator"]
 
 

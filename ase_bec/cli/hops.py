@@ -25,6 +25,8 @@ example:
   ase-bec hops crystal.vasp --species Li --cutoff 4 --repeat 2 2 2 --field 0 0 1 --output hop
 """
 
+ARGUMENTS = {"sites": "--site", "crystal": "the crystal"}
+
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the arguments of this command."""

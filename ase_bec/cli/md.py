@@ -36,6 +36,8 @@ examples:
       --field-pulse 1ps 100fs --temperature 800 --time 3ps --output pulse.traj
 """
 
+ARGUMENTS = {**field.ARGUMENTS, **dynamics.ARGUMENTS, "duration": "--time"}
+
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the arguments of this command."""
@@ -123,7 +125,7 @@ def _run(
                 begin=lambda: print("\n".join(header)),
             )
         except UnphysicalStructure as error:
-            print(f"{options.prog}: stopped: {error}", file=sys.stderr)
+            print(f"{options.prog}: stopped: {options.in_options(str(error))}", file=sys.stderr)
             print(_files(options.output, picture))
             return 1
     time = done.step * settings.timestep / 1e3

@@ -50,6 +50,14 @@ examples:
       --field 0 0 1 --fields -0.1 -0.05 0.05 0.1 --climb --relax-ends --output scan
 """
 
+ARGUMENTS = {
+    **field.ARGUMENTS,
+    "strengths": "--fields",
+    "direction": "--field",
+    "images": "the images",  # structures; their number is checked here
+    "match_ions": "--match",
+}
+
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the arguments of this command."""

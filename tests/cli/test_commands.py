@@ -159,7 +159,7 @@ def test_md_resume_refuses_another_field(
     assert main([*run, "--field", "0", "0", "0.05"]) == 0
     assert main([*run, "--field", "0", "0", "0.06", "--resume"]) == 2
     message = (
-        "`field` must be [0.0, 0.0, 0.05], as in the frames of `md.traj`, got [0.0, 0.0, 0.06]"
+        "--field must be [0.0, 0.0, 0.05], as in the frames of `md.traj`, got [0.0, 0.0, 0.06]"
     )
     assert message in capsys.readouterr().err
     assert main([*run, "--field", "0", "0", "0.06"]) == 2

@@ -84,7 +84,7 @@ class PathEnds(NamedTuple):
                 "equal ions of the two ends seem to be in another order: "
                 f"{_many(len(far))} by more than {FAR:g} Å, on a path of {self.length:.1f} Å; "
                 f"matched by nearest image {_many(fewer)}, on a path of "
-                f"{self.matched_length:.1f} Å (`match_ions`, --match)"
+                f"{self.matched_length:.1f} Å (`match_ions`)"
             )
         if len(far) < SEVERAL:
             return None

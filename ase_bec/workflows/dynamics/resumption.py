@@ -42,7 +42,9 @@ def start_frame(
     if not resume:
         for output in (path, path.with_suffix(".csv")):
             if output.exists() and not overwrite:
-                raise FileExistsError(f"`{output}` exists: resume, overwrite, or name another")
+                raise FileExistsError(
+                    f"`{output}` exists: set `resume` or `overwrite`, or name another"
+                )
         return None
     if not path.exists():
         raise FileNotFoundError(f"`{path}` does not exist: there is nothing to resume")

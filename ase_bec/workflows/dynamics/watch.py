@@ -130,4 +130,4 @@ class Watch:
 
 
 def _moved(limit: str) -> str:
-    return f"`limits.{limit}` (--limit-{limit}) moves this limit"
+    return f"`limits.{limit}` moves this limit"
