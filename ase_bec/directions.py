@@ -14,7 +14,7 @@ def unit_vector(direction: ArrayLike, name: str = "direction") -> NDArray[np.flo
     direction
         Three numbers.
     name
-        What messages call it.
+        Its name in error messages.
 
     Raises
     ------

@@ -15,9 +15,9 @@ def shortest_vectors(vectors: ArrayLike, cell: ArrayLike, pbc: ArrayLike = True)
     r"""Shortest of the vectors :math:`v + \sum_i n_i \mathbf a_i`.
 
     Exact in any cell, however skewed: the Voronoi-relevant vectors of a Minkowski-reduced basis
-    have coefficients -1, 0 and 1, so that steps along these end at the shortest vector. (ASE's
-    `find_mic` takes lengths of the given, not the reduced cell vectors for safe, and misses it in
-    some skewed cells.)
+    have coefficients -1, 0 and 1, so that steps along these lead to the shortest vector. (ASE's
+    `find_mic` relies on the lengths of the given rather than the reduced cell vectors, and misses
+    it in some skewed cells.)
 
     Parameters
     ----------

@@ -57,7 +57,7 @@ def mlp(sizes: Sequence[int], activation: str = "tanh") -> nn.Sequential:
 
 
 class ElementNetworks(nn.Module):
-    """One network for each element; centres go through that of their own.
+    """One network for each element, applied to the centres of that element.
 
     Parameters
     ----------

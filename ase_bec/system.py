@@ -26,8 +26,8 @@ class System:
     .. math:: \mathbf r_e = \mathbf r_j - \mathbf r_i + S_e \cdot \mathrm{cell}
 
     Every pair is listed from both of its ends. Positions and cells are in double precision, so
-    that their differences are right however far from the origin atoms are; models take the vectors
-    in their own.
+    that their differences are right however far from the origin atoms are; models convert the
+    vectors to their own.
 
     Attributes
     ----------

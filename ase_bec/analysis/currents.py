@@ -155,8 +155,8 @@ def current_of_dipole(times: ArrayLike, dipole: ArrayLike) -> Array:
 def transported(times: ArrayLike, current: ArrayLike) -> Array:
     r"""Change of dipole :math:`\int_0^t \mathbf J\,dt'` in e·Å by trapezia, [frame, 3].
 
-    With the current from Born charges and velocities it equals D(t) − D(0), whether an ion has
-    crossed the cell or not; the difference tells how well the frames resolve the motion.
+    With the current from Born charges and velocities it equals D(t) − D(0), whether or not an ion
+    has crossed the cell; the difference shows how well the frames resolve the motion.
 
     Parameters
     ----------

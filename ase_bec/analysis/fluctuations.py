@@ -51,7 +51,7 @@ class GreenKubo:
     samples: Array
 
     def at(self, time: float) -> Estimate:
-        """Conductivity in S/m with the correlation cut at a time in fs, on the plateau.
+        """Conductivity in S/m with the correlation cut at a time in fs, chosen on the plateau.
 
         Raises
         ------

@@ -107,10 +107,10 @@ def infrared_spectrum(
     volume, temperature
         Ω in Å³ and T in K.
     max_time
-        Where the correlation has been brought to zero, in fs, by the window cos²(πt/2t_max): the
-        resolution in 1/cm is about 33000 over it.
+        Time in fs at which the window cos²(πt/2t_max) brings the correlation to zero; the
+        resolution in 1/cm is about 33000 divided by it.
     padding
-        The frequencies lie this many times closer than the time calls for.
+        Factor by which the frequencies are more closely spaced than `max_time` requires.
 
     Raises
     ------
@@ -214,7 +214,8 @@ class InfraredModes:
         width
             Half width at half height in 1/cm.
         lowest
-            Modes below are left out, in 1/cm: those of the whole crystal, and imaginary ones.
+            Modes below this, in 1/cm, are left out: translations of the crystal, and imaginary
+            ones.
 
         Raises
         ------

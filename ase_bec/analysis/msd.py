@@ -30,7 +30,7 @@ class MeanSquareDisplacement:
     times
         Time of displacement in fs, [lag].
     values
-        In Å², of each element, [lag, 3]; their sum over the directions is the whole one.
+        In Å², of each element, [lag, 3]; their sum over the directions is the total.
 
     Examples
     --------
@@ -61,7 +61,7 @@ class MeanSquareDisplacement:
         directions: bool = False,
         **style: Any,
     ) -> Axes:
-        """Draw the displacements over time, whole or along each direction.
+        """Draw the displacements over time, in total or along each direction.
 
         Parameters
         ----------
@@ -70,7 +70,7 @@ class MeanSquareDisplacement:
         elements
             Those to draw; all by default.
         directions
-            Draw x, y and z apart.
+            Draw x, y and z separately.
         **style
             Passed to :meth:`matplotlib.axes.Axes.plot`.
         """
@@ -104,7 +104,7 @@ def mean_square_displacement(
     trajectory
         With equally spaced frames.
     origins
-        "all" averages over all time origins :math:`t_0`; "first" takes the first frame alone, as
+        "all" averages over all time origins :math:`t_0`; "first" uses only the first frame, as
         figures in papers often do.
     remove_drift
         Subtract the mean drift velocity of each element first. In a field, the displacements
@@ -214,7 +214,7 @@ def diffusion(
     window
         First and last time of displacement in fs.
     blocks
-        Number of blocks of time whose coefficients give the uncertainty. None takes the atoms as
+        Number of blocks of time whose coefficients give the uncertainty. None treats the atoms as
         independent instead; ions that hop in turn through a shared vacancy are not.
     remove_drift
         Subtract the element's mean drift first: needed in a field. The drift is measured on the
@@ -223,7 +223,7 @@ def diffusion(
     Warns
     -----
     UserWarning
-        If all elements move alike (:func:`~ase_bec.analysis.drift.common_motion`): D is
+        If all elements move together (:func:`~ase_bec.analysis.drift.common_motion`): D is
         then that of the structure as a whole.
 
     Raises
@@ -248,7 +248,7 @@ def diffusion(
     common = common_motion(trajectory, window[1], blocks=blocks or 5, remove_drift=remove_drift)
     if common is not None:
         warnings.warn(
-            f"{common}: D is that of the whole; see the trajectory from the centre of mass, "
+            f"{common}: D is that of the whole; take positions relative to the centre of mass, "
             "`trajectory.relative_to()`",
             stacklevel=2,
         )
@@ -304,8 +304,8 @@ def drift_velocity(trajectory: Trajectory, element: str, blocks: int = 10) -> Es
 
     .. math:: \mathbf v = \frac{1}{NT} \sum_{a=1}^{N} [\mathbf r_a(T) - \mathbf r_a(0)]
 
-    Its uncertainty comes from blocks of time, which should be longer than an ion rests between
-    hops.
+    Its uncertainty comes from blocks of time, which should be longer than the rests of an ion
+    between hops.
 
     Raises
     ------
@@ -354,7 +354,7 @@ def _window_lags(window: tuple[float, float], interval: float, frames: int) -> I
     if not 0 <= first < last <= (frames - 1) * interval + 1e-6 or len(inside) < 2:
         raise ValueError(
             "`window` must hold at least two times of displacement within the "
-            f"{(frames - 1) * interval:g} fs there are, {interval:g} fs apart, got "
+            f"{(frames - 1) * interval:g} fs of the frames, {interval:g} fs apart, got "
             f"{first:g} to {last:g} fs"
         )
     return inside

@@ -1,4 +1,4 @@
-"""Values with uncertainties, from samples that are taken to be independent."""
+"""Values with uncertainties, from samples that are assumed to be independent."""
 
 from __future__ import annotations
 
@@ -117,7 +117,7 @@ class Estimate:
 
 
 def block_slices(frames: int, blocks: int, shortest: int = 2) -> list[slice]:
-    """Cut a run of frames into blocks of equal length; what is over is left out at the start.
+    """Cut a run of frames into blocks of equal length; frames left over are dropped at the start.
 
     Parameters
     ----------

@@ -143,7 +143,7 @@ def radial_distribution(
               r^3]}, \qquad \rho_b = N_b/\Omega
 
     with the number :math:`n_{ab}` of pairs of an atom a and an image of an atom b in the shell,
-    all periodic images included, also beyond half the cell. With this density the coordination
+    including all periodic images, even beyond half the cell. With this density the coordination
     number is exactly that of the cell; for N independent particles of one element g is 1 − 1/N.
 
     Parameters
@@ -268,7 +268,7 @@ def coordination(
     Parameters
     ----------
     trajectory
-        Periodic in all directions where `cutoff` is to be found.
+        Periodic in all directions if `cutoff` is to be determined.
     centre, neighbour
         Elements.
     cutoff

@@ -61,8 +61,8 @@ def einstein_mobility(
 ) -> Value:
     r"""Mobility of linear response, :math:`\mu = q D/(k T)`, in Å²/(V·fs).
 
-    It holds for ions that move independently and in fields in which the work over a hop is small
-    against kT.
+    It holds for ions that move independently and in fields whose work over a hop is small
+    compared with kT.
 
     Parameters
     ----------
@@ -90,7 +90,7 @@ def einstein_mobility(
 
 
 def haven_ratio(einstein: Value, measured: Value) -> Value:
-    """Ratio of the mobility (or conductivity) of independent ions to the one measured.
+    """Ratio of the mobility (or conductivity) of independent ions to the measured one.
 
     In linear response it is the Haven ratio, 1 for ions that move independently; its error adds
     the relative errors of the two in squares.
@@ -98,7 +98,7 @@ def haven_ratio(einstein: Value, measured: Value) -> Value:
     Raises
     ------
     ValueError
-        If the one measured is zero.
+        If the measured one is zero.
 
     Examples
     --------
@@ -196,7 +196,7 @@ def einstein_helfand(
         Number of blocks of time whose slopes give the uncertainty.
     remove_drift
         Subtract the mean current first: needed in a field. The remaining dipole begins and ends
-        at the same value, so that windows should be short against the trajectory.
+        at the same value, so that windows should be short compared with the trajectory.
 
     Raises
     ------

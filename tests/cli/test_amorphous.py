@@ -61,7 +61,7 @@ def test_an_interrupted_run_names_the_files_that_exist(
     assert main(run) == 130
     lines = capsys.readouterr().out.splitlines()
     assert lines[-2] == "run.traj, run.csv, amorphous.png in amorphous"
-    assert lines[-1] == "Interrupted: the same command with --resume goes on."
+    assert lines[-1] == "Interrupted: run the same command with --resume to continue."
     for name in lines[-2].removesuffix(" in amorphous").split(", "):
         assert Path("amorphous", name).exists()
     assert main([*run, "--resume"]) == 0

@@ -171,7 +171,7 @@ def test_resuming_before_the_first_frame_begins(capsys: pytest.CaptureFixture[st
     assert main([*MD.split(), "--output", "whole.traj"]) == 0
     capsys.readouterr()
     assert main([*MD.split(), "--resume"]) == 0
-    assert "nothing to go on with yet: the run starts from the beginning" in capsys.readouterr().out
+    assert "nothing to resume yet: the run starts from the beginning" in capsys.readouterr().out
     assert_same_record(Path("whole.traj"), Path("md.traj"))
     Path("md.traj").unlink()
     assert main([*MD.split(), "--resume"]) == 2  # whose table is it?

@@ -22,7 +22,7 @@ __all__ = ["BandWriter", "read_band", "write_band"]
 def write_band(
     path: str | Path, images: Sequence[Atoms], described: Mapping[str, Any] | None = None
 ) -> None:
-    """Write images to a trajectory in one step: the file is the old or the new one at any time.
+    """Write images to a trajectory atomically: the file is always either the old or the new one.
 
     Parameters
     ----------
@@ -31,7 +31,7 @@ def write_band(
     images
         With the results to be kept.
     described
-        Plain values that say what search the band is of.
+        Plain values that identify the search.
 
     Raises
     ------
@@ -107,25 +107,25 @@ def read_band(path: str | Path, initial: Atoms, images: int | None = None) -> li
     if not isinstance(band, list) or len(band) < 3:
         raise ValueError(f"`{path}` must hold at least three images")
     if images is not None and len(band) != images:
-        raise ValueError(f"`{path}` must hold {images} images to go on from, got {len(band)}")
+        raise ValueError(f"`{path}` must hold {images} images to continue from, got {len(band)}")
     return unwrap_images([initial, *band])[1:]
 
 
 class BandWriter:
-    """Observer of :func:`~ase_bec.workflows.barriers.neb.find_path` that writes the band at times.
+    """Observer of :func:`~ase_bec.workflows.barriers.neb.find_path` that writes the band regularly.
 
-    :func:`read_band` gives the band last written, from which the search goes on. The optimizer's
+    :func:`read_band` gives the band last written, from which a search can continue. The optimizer's
     memory of earlier steps (velocity and time step of FIRE) is not kept: a continued search takes
-    other steps than an uninterrupted one, to the same path within the force asked for.
+    different steps from an uninterrupted one, to the same path within the requested force.
 
     Parameters
     ----------
     path
         Of the trajectory, which is replaced.
     every
-        Steps from one writing to the next.
+        Steps between writes.
     described
-        Plain values that say what search the band is of.
+        Plain values that identify the search.
 
     Raises
     ------
@@ -134,7 +134,7 @@ class BandWriter:
 
     Notes
     -----
-    The trajectory is held against other runs until `close`, or until nobody refers to the writer.
+    Other runs cannot write to the trajectory until `close`, or until the writer is deleted.
 
     Examples
     --------

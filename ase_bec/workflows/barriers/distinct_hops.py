@@ -48,7 +48,7 @@ class Hop:
     count
         Equivalent hops in the whole cell.
     reverse
-        Position in the list of the class of the hop back. One band serves both.
+        Position in the list of the class of the hop back. One band covers both.
     clearance
         Distance in Å from the straight line to the nearest other atom.
     along
@@ -95,13 +95,13 @@ def vacancy_hops(
 
     Hops :math:`j \to i` are equivalent if a space-group operation of the crystal takes one to the
     other, in a field one with :math:`R\,\mathbf E = \mathbf E`. A hop and its reverse are listed
-    apart unless they are equivalent.
+    separately unless they are equivalent.
 
     Parameters
     ----------
     crystal
-        Supercell without vacancy. Operations are those of the supercell, so that a supercell of
-        lower symmetry than its crystal splits classes, as periodic images of the vacancy do.
+        Supercell without vacancy. Operations are those of the supercell, so a supercell of
+        lower symmetry than its crystal splits classes, as the periodic images of the vacancy do.
     species
         Element of the ion.
     cutoff

@@ -53,7 +53,7 @@ def field_paths(
     Parameters
     ----------
     band
-        Images to start from, or a path that was found without field and is kept as it is.
+        Images to start from, or a path found without field, which is kept as it is.
     calculator
         Makes the calculator of one image in a field E, (3,) in V/Å, which is
         :math:`E\,\hat{\mathbf d}`; zero too. Its energies must be defined.
@@ -67,12 +67,13 @@ def field_paths(
     both
         Add the opposite of each strength.
     files
-        Gives the trajectory for a strength, in which the band is kept up to date.
+        Gives the trajectory for a strength, which is kept up to date with the band.
     resume
-        Go on from those files that exist, rather than from `band` and the zero-field path. They
-        must be of the same ends, calculator, spring and climbing; force and steps may be others.
+        Continue from the files that exist, rather than from `band` and the zero-field path. They
+        must belong to the same ends, calculator, spring constant and climbing; the largest force
+        and number of steps may differ.
     every
-        Steps from one writing of the band to the next.
+        Steps between writes of the band.
     progress
         Show progress bars on standard error.
     **search
@@ -119,7 +120,7 @@ def field_paths(
     unit = unit_vector(direction)
     values = _strengths(strengths, both)
     strongest = float(values[np.abs(values).argmax()])
-    calculator(strongest * unit)  # refuses what it cannot serve before the path without field
+    calculator(strongest * unit)  # refuses what it cannot handle before the path without field
     workers = Workers(search.get("threads", 1), search.get("world"))
 
     search = {"climb": True, "spring": 0.1, **search}

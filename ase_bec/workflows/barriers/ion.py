@@ -28,7 +28,7 @@ _MARKERS = "o^s"
 
 @dataclass(frozen=True, eq=False)
 class IonProfile:
-    """The ion that moves furthest, image by image.
+    """The migrating ion, image by image.
 
     Attributes
     ----------
@@ -39,13 +39,13 @@ class IonProfile:
     positions
         Of the ion in Å, unwrapped, [image, 3].
     forces
-        On the ion in eV/Å, that of the field among them, [image, 3].
+        On the ion in eV/Å, including that of the field, [image, 3].
     neighbours
         Indices of the atoms of other elements that come nearest, [neighbour], nearest first.
     neighbour_symbols
         Their elements.
     neighbour_positions
-        In Å, beside the ion and unwrapped, [image, neighbour, 3].
+        In Å, next to the ion and unwrapped, [image, neighbour, 3].
     distances
         From the ion to its neighbours in Å, [image, neighbour].
     charges
@@ -190,7 +190,7 @@ def ion_profile(
     path
         Its forces are those of the calculator it was found with.
     charges
-        What `FieldCalculator` takes for ``charges``; None for a profile without.
+        As for `FieldCalculator`; None for a profile without charges.
     ion
         Index; the atom displaced furthest by default.
     neighbours
@@ -200,7 +200,7 @@ def ion_profile(
     Raises
     ------
     ValueError
-        If there is no such ion, `neighbours` is negative, or the charges do not serve.
+        If there is no such ion, `neighbours` is negative, or the charges cannot be used.
 
     Examples
     --------
@@ -249,7 +249,7 @@ def ion_profile(
 
 
 def _followed(images: Sequence[Atoms], ion: int, count: int) -> tuple[list[int], Array]:
-    """Atoms of other elements that come nearest, and their positions beside the ion."""
+    """Atoms of other elements that come nearest, and their positions next to the ion."""
     first = images[0]
     others = np.flatnonzero(first.numbers != first.numbers[ion])
     around = np.array(

@@ -98,9 +98,9 @@ class PathEnds(NamedTuple):
 
 
 def match_ions(initial: Atoms, final: Atoms) -> Atoms:
-    """Reorder equal ions of the final structure to those of the initial one.
+    """Reorder ions of the same element in the final structure to match the initial one.
 
-    Of all orders, it is the one with the shortest straight path, Σ_a |Δr_a|² over nearest images;
+    Of all orders it takes the one with the shortest straight path, Σ_a |Δr_a|² over nearest images;
     ions that move by less than 0.5 Å stay as they are.
 
     Parameters

@@ -89,7 +89,7 @@ def find_path(
 ) -> MigrationPath:
     """Relax a band of images to the minimum-energy path with ASE's NEB.
 
-    For the path in a field, start from the images of the path without.
+    For the path in a field, start from the images of the path without it.
 
     Parameters
     ----------
@@ -102,7 +102,7 @@ def find_path(
     climb
         Let the highest image climb to the saddle point, once the band is roughly relaxed.
     fmax
-        Largest force on an atom in eV/Å, of ends and band, at which to stop.
+        Largest force on an atom in eV/Å, for ends and band, at which to stop.
     max_steps
         Largest number of steps of the band, and of each end.
     relax_ends
@@ -110,8 +110,8 @@ def find_path(
     spring
         Force constant between images in eV/Å².
     observer
-        Called with the images, which have energies and forces, after every step of the band; of
-        several processes in the first only. `BandWriter` is one.
+        Called with the images, which have energies and forces, after every step of the band; with
+        several processes, only in the first. `BandWriter` is one.
     progress
         Title of a progress bar on standard error; None for no bar.
     threads
@@ -119,11 +119,11 @@ def find_path(
         take turns.
     world
         Communicator such as ``ase.parallel.world`` (load mpi4py first) whose processes, all
-        making this call, share the images, so that as many as there are images between the ends
-        are of use. None leaves the images to this process.
+        making this call, share the images, so that there is work for as many as there are images
+        between the ends. None computes all images in this process.
     check_ends
-        Warn where equal ions seem to be permuted between the ends, which `match_ions` mends, or
-        where several ions move far.
+        Warn if ions of one element seem to be permuted between the ends, which `match_ions` undoes,
+        or if several ions move far.
 
     Raises
     ------

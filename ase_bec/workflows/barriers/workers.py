@@ -26,7 +26,7 @@ class Workers:
     Attributes
     ----------
     threads
-        Threads of each process. They help as far as the calculators leave Python's lock, and
+        Threads of each process. They help while the calculators release Python's lock;
         calculators that share a base calculator or charges take turns.
     world
         Communicator of ASE, such as ``ase.parallel.world``; None for this process alone.

@@ -8,7 +8,7 @@ __all__ = ["Limits", "UnphysicalStructure"]
 
 
 class UnphysicalStructure(RuntimeError):
-    """The forces cannot be right: atoms upon each other, far too hot, or where no model reaches.
+    """The forces cannot be right: atoms too close or far too hot, or outside the models' range.
 
     Examples
     --------
@@ -32,26 +32,26 @@ class UnphysicalStructure(RuntimeError):
 
 @dataclass(frozen=True)
 class Limits:
-    """Limits beyond which a run stops, its frames kept; ``float("inf")`` for none.
+    """Limits beyond which a run stops, keeping its frames; ``float("inf")`` for no limit.
 
-    Means are those over ten relaxation times of the thermostat, and ten frames at least. They
-    leave alone what is natural: the time before, in which a start from rest or from a strained
-    structure heats and cools; a quench, whose atoms follow the thermostat late; the heat of a
-    current; and a run without thermostat in a field, which warms up.
+    Averages are over ten relaxation times of the thermostat, and at least ten frames. They tolerate
+    what is natural: the time before that, in which a start from rest or from a strained structure
+    heats or cools; a quench, whose atoms lag behind the thermostat; the heat of a current; and a
+    run without thermostat in a field, which warms up.
 
     Attributes
     ----------
     temperature
-        Mean temperature in K. By default 1.4 times that of the thermostat (of its highest since
-        shortly before) and twice the fluctuation √(2/3N) more, and in a single frame ten times it;
-        without thermostat no limit.
+        Average temperature in K. By default 1.4 times that of the thermostat (its highest since
+        shortly before) plus twice the fluctuation √(2/3N), and ten times it in a single frame; no
+        limit without thermostat.
     outside
-        Mean fraction of the atoms outside the range of the potential, or of the model of Born
+        Average fraction of the atoms outside the range of the potential, or of the model of Born
         charges, where the calculator counts them.
     energy
-        Change in eV/atom, since that time, of the conserved energy: that of "none" (H + kinetic
-        energy, less the work of a changing field) and of "nose-hoover" without ramp (the
-        thermostat's included). Not looked at where the energy in the field is not the potential
+        Change in eV/atom, since the first average, of the conserved energy: that of "none" (H +
+        kinetic energy, less the work of a changing field) and of "nose-hoover" without ramp (the
+        thermostat's included). Not checked if the energy in the field is not the potential
         of the forces.
 
     Examples

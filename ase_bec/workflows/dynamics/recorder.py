@@ -30,7 +30,7 @@ COLUMNS = (
 
 
 def make_table(path: Path, observables: Observables, settings: MDSettings, mend: bool) -> Table:
-    """Begin the table beside a trajectory, or make it that of the frames."""
+    """Begin the table of a trajectory, or bring it in line with the frames."""
     columns = (*COLUMNS, *observables.columns)
     table = Table(path.with_suffix(".csv"), columns, _row_maker(observables, settings))
     if mend:

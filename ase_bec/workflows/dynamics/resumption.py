@@ -1,4 +1,4 @@
-"""Where a run of molecular dynamics goes on from, and whether it is the same run."""
+"""Where a run of molecular dynamics continues from, and whether it is the same run."""
 
 from __future__ import annotations
 

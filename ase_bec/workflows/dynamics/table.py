@@ -23,7 +23,7 @@ def read_table(path: str | Path) -> dict[str, Array]:
     Parameters
     ----------
     path
-        The table, or the trajectory beside it.
+        The table, or the trajectory next to it.
 
     Returns
     -------
@@ -70,12 +70,12 @@ def plot_run(path: str | Path, figure: Figure | None = None) -> Figure:
     """Draw temperature, enthalpy and polarization of a run against time.
 
     The polarization is drawn as its change since the first frame; below it the field where it
-    changes. What a run doesn't have is left out.
+    changes. Anything that a run doesn't have is left out.
 
     Parameters
     ----------
     path
-        Table of the run, or the trajectory beside it.
+        Table of the run, or the trajectory next to it.
     figure
         Where to draw; a new figure by default, which pyplot doesn't keep.
 

@@ -40,15 +40,15 @@ _RANGE = 6.0  # Å, of the radial distribution
 
 @dataclass(frozen=True, eq=False)
 class AmorphousStructure:
-    """What has come of a melt-quench run.
+    """Result of a melt-quench run.
 
     Attributes
     ----------
     atoms
         The structure at the end, relaxed if that was asked for, on unwrapped positions.
     run
-        Where the dynamics have come to; not completed, it was interrupted, and the structure is
-        that of its last frame.
+        How far the dynamics have come; if not completed, they were interrupted, and the structure
+        is that of the last frame.
     converged
         Whether the relaxation, if any, has reached its largest force.
     bonds
@@ -126,17 +126,17 @@ def melt_quench(
     structure (under the conditions of `run_md`).
 
     Many potentials have false minima among structures that they were not made for. So the dynamics
-    run between :class:`Walls`, of which the relaxation and the structure at the end are free; and
-    it stops where two atoms come nearer than half the sum of their covalent radii, the
+    run with :class:`Walls`, which the relaxation and the final structure do not have; and
+    they stop if two atoms come closer than half the sum of their covalent radii, the
     temperature exceeds three times that of the melt, or a limit of the settings is passed.
 
     Parameters
     ----------
     atoms
-        Crystal, or random structure (:func:`random_structure`), with its calculator; stays as it
-        is.
+        Crystal, or random structure (:func:`random_structure`), with its calculator; left
+        unchanged.
     folder
-        Where to write; made if need be.
+        Where to write; created if necessary.
     settings
         Temperatures, times and density.
     resume
@@ -154,8 +154,8 @@ def melt_quench(
         If the structure cannot be used, or another run writes to the folder; on resuming, if the
         structure, the calculator or a setting is not that of the folder, or a frame is damaged.
     UnphysicalStructure
-        If atoms come too near to each other or too hot, or the run is no longer physical
-        otherwise.
+        If atoms come too close to each other or get too hot, or the run becomes unphysical in
+        another way.
 
     Examples
     --------

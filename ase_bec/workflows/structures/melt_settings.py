@@ -27,14 +27,14 @@ class MeltQuenchSettings:
     timestep, relaxation_time
         Of the dynamics and its Langevin thermostat, in fs.
     interval
-        Steps from frame to frame.
+        Steps between frames.
     seed
         Of the velocities and the thermostat.
     fmax, max_steps
         Largest force in eV/Å and most steps of the relaxation of the positions (FIRE) that
         follows; ``fmax=None`` leaves it out.
     limits
-        Beyond which the run stops, no longer physical; may be others on continuing.
+        Beyond which the run stops as unphysical; may change when a run is continued.
 
     Examples
     --------
