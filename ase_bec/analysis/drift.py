@@ -57,8 +57,8 @@ class CommonMotion:
         parts = ", ".join(f"{100 * share:.3g} % of {name}" for name, share in self.shares.items())
         return (
             f"all elements move together: their centre of mass drifts at ({drift}) m/s along "
-            f"x, y, z and moves by {self.way:.3g} Å (rms) in {self.time / 1e3:g} ps, which is {parts} of "
-            "their mean square displacement"
+            f"x, y, z and moves by {self.way:.3g} Å (rms) in {self.time / 1e3:g} ps, which is "
+            f"{parts} of their mean square displacement"
         )
 
 

@@ -55,7 +55,7 @@ def add_arguments(parser: argparse.ArgumentParser, energies: tuple[str, ...]) ->
         "--net-charge",
         type=float,
         metavar="Q",
-        help="intended net charge of the cell in e; needed if it is not whole or exceeds 2; "
+        help="intended net charge of the cell in e, if it is not whole or exceeds 2; "
         "charges that add up to anything else are refused",
     )
     field.add_argument(

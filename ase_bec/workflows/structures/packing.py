@@ -31,11 +31,11 @@ _ATTEMPTS = 10
 def random_structure(formula: str, formula_units: int, density: float, seed: int = 0) -> Atoms:
     """Put the atoms of some formula units at random into a cubic periodic cell.
 
-    B and C are surrounded with three anions and Si, P, Ge and As with four, as long as any
-    are left, since a melt in which they are bound to each other may stay that way; S, Se and Te count
+    B and C are surrounded with three anions and Si, P, Ge and As with four, as long as any are
+    left, since a melt in which they are bound to each other may stay that way; S, Se and Te count
     as anions. Then all atoms are pushed apart until an anion and a cation are no nearer than 0.95
-    of the sum of their covalent radii, and two of a kind no nearer than 2.6 Å, to
-    within 8 %. The result is meant as the start of a melt, not as a final structure.
+    of the sum of their covalent radii, and two of a kind no nearer than 2.6 Å, to within 8 %.
+    The result is meant as the start of a melt, not as a final structure.
 
     Parameters
     ----------
