@@ -201,7 +201,7 @@ def _charges(given: dict[str, float] | Path | None) -> tuple[Any, dict[str, floa
 
     model: Any = models.load(given)
     if not hasattr(model, "dipole"):
-        raise InputError(f"--charges: `{given}` has no dipole, it is a {type(model).__name__}")
+        raise InputError(f"--charges: `{given}` has no dipole: it is a {type(model).__name__}")
     return model, getattr(model, "formal_charges", None)
 
 

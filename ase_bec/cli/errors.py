@@ -45,5 +45,5 @@ def claimed(paths: Iterable[Path], overwrite: bool) -> Iterator[None]:
     with ExitStack() as stack:
         with input_checked():
             stack.enter_context(locked(*outputs, again=True))
-        require_new(outputs, overwrite)  # none has come meanwhile
+        require_new(outputs, overwrite)  # none has appeared in the meantime
         yield

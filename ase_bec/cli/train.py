@@ -103,7 +103,7 @@ def _held(files: Files, options: argparse.Namespace, rank: int) -> Iterator[None
         return
     _check_output(files, options)
     with locked(*files):
-        _check_output(files, options)  # none has come meanwhile
+        _check_output(files, options)  # none has appeared in the meantime
         yield
 
 

@@ -189,4 +189,4 @@ def test_which_frame_is_taken(capsys: pytest.CaptureFixture[str]) -> None:
         assert main([*words, "--overwrite"]) == 0
         assert capsys.readouterr().out.splitlines()[0] == f"Li2O2, 4 atoms; {said}"
     assert main([*MD.replace("start.xyz", "a.traj@9").split(), "--overwrite"]) == 2
-    assert "structure 9 must be one of the 9 there are" in capsys.readouterr().err
+    assert "structure 9 must be one of the 9 in the file" in capsys.readouterr().err

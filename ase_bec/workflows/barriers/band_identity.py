@@ -90,6 +90,6 @@ def _require_near(name: str, there: Atoms, given: Atoms, path: Path, near: float
     if away.max() > near:
         atom = int(away.argmax())
         raise ValueError(
-            f"`{name}` must be the structure that the path in `{path}` was searched with, got "
+            f"`{name}` must be the structure that the path in `{path}` was found for, got "
             f"another: {given.symbols[atom]}{atom} is {away[atom]:.3g} Å away"
         )

@@ -149,5 +149,5 @@ def _require_finite(atoms: Atoms, step: int) -> None:
     if not all(np.isfinite(array).all() for array in arrays):
         raise UnphysicalStructure(
             f"positions, momenta or forces are not finite at step {step}: take a shorter time "
-            "step, or a potential that knows such structures"
+            "step, or a potential trained on such structures"
         )

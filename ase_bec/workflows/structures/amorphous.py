@@ -247,7 +247,7 @@ def _finish(atoms: Atoms, final: Path, settings: MeltQuenchSettings) -> None:
     require_apart(atoms)
     if wall_energy(atoms)[0] > 0:
         raise UnphysicalStructure(
-            "the structure at the end has ions within the walls: the potential holds them nearer "
+            "the final structure has ions within the walls: the potential brings them closer "
             "than such ions come in solids"
         )
     atoms.get_potential_energy()

@@ -107,8 +107,8 @@ def require_temperature(atoms: Atoms, highest: float) -> None:
     temperature = float(atoms.get_temperature())
     if not temperature <= highest:
         raise UnphysicalStructure(
-            f"the temperature is {temperature:.0f} K, above the bound of {highest:.0f} K: take a "
-            "shorter time step, or a potential that knows such structures"
+            f"the temperature is {temperature:.0f} K, above the limit of {highest:.0f} K: take a "
+            "shorter time step, or a potential trained on such structures"
         )
 
 
