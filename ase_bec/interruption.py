@@ -57,7 +57,7 @@ def interruption() -> Iterator[Interruption]:
 
 @contextmanager
 def handling_interruption() -> Iterator[Interruption]:
-    """Let runs that are interrupted return, not completed; the caller sees to the rest.
+    """Let runs that are interrupted return, not completed; the caller decides what to do next.
 
     Outside a run, Ctrl-C and SIGTERM both raise KeyboardInterrupt. Later runs in the block end
     as soon as they have begun.

@@ -96,7 +96,7 @@ def _acquired(target: Path, file: Path) -> int:
             os.close(handle)
             raise OutputInUse(
                 f"`{target.name}` must be free to write, got another run writing to it: {holder}; "
-                "wait for its end, or name another output"
+                "wait until it ends, or name another output"
             ) from None
         except BaseException:
             os.close(handle)

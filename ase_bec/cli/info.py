@@ -8,7 +8,7 @@ from typing import Any
 from ase_bec.cli.errors import input_checked
 
 NAME = "info"
-HELP = "show versions, devices and bundled models, or what a model file holds"
+HELP = "show versions, devices and bundled models, or the contents of a model file"
 DETAILS = """\
 examples:
   ase-bec info
@@ -18,7 +18,7 @@ examples:
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the arguments of this command."""
-    parser.add_argument("model", nargs="?", help="model file or bundled name")
+    parser.add_argument("model", nargs="?", help="model file, or the name of a bundled model")
 
 
 def run(options: argparse.Namespace) -> int:
