@@ -12,6 +12,8 @@ from model_examples import potential
 from polarization_examples import CHARGED, equivariant, message_passing, vaf
 from toy_terms import ToyDipole, ToyEnergy, ToyWhole
 
+from ase_bec.terms.buckingham import Buckingham
+from ase_bec.terms.coulomb import Coulomb
 from ase_bec.terms.density_energy import DensityEnergy
 from ase_bec.terms.formal_charges import FormalCharges
 from ase_bec.terms.model import Model
@@ -30,6 +32,7 @@ class Example:
     name: str
     make: Callable[[], Model]
     turns: bool = True  # with any rotation; else only when axes are exchanged cyclically
+    local: bool = True  # atoms far apart know nothing of each other
 
 
 def one(term: Term) -> Model:
@@ -65,6 +68,17 @@ def density() -> DensityEnergy:
     return term
 
 
+def points() -> Coulomb:
+    return Coulomb(3, [1.0, 2.0, -0.8], width=0.0)
+
+
+def buckingham() -> Buckingham:
+    strength = [[0, 900.0, 800.0], [900.0, 700.0, 1500.0], [800.0, 1500.0, 1000.0]]
+    length = [[0.3, 0.28, 0.3], [0.28, 0.3, 0.27], [0.3, 0.27, 0.25]]
+    dispersion = [[0.0, 0.0, 1.0], [0.0, 2.0, 3.0], [1.0, 3.0, 20.0]]
+    return Buckingham(3, strength, length, dispersion, cutoff=5.0)
+
+
 def everything() -> Model:
     charges = FormalCharges(3, [CHARGED[e] for e in ELEMENTS])
     terms = [network(**FAST), repulsive(), charges, equivariant(), ToyEnergy(3), ToyWhole(3)]
@@ -80,6 +94,9 @@ MODELS = [
     Example("density energy", lambda: one(density())),
     Example("radial functions", lambda: one(network(g4=(), g5=()))),
     Example("core repulsion", lambda: one(repulsive())),
+    Example("coulomb", lambda: one(Coulomb(3, [1.0, 2.0, -0.8])), local=False),
+    Example("coulomb, points", lambda: one(points()), local=False),
+    Example("buckingham", lambda: one(buckingham())),
     Example("formal charges", lambda: one(FormalCharges(3, [1, 5, -2]))),
     Example("equivariant", lambda: one(equivariant())),
     Example("message passing", lambda: one(message_passing())),

@@ -68,7 +68,7 @@ def ionic_model(
     >>> from ase_bec.models.ionic import ZNO, ionic_model
     >>> calculator = NNPCalculator(ionic_model({"Zn": 2, "O": -2}, ZNO))
     >>> round(calculator.get_potential_energy(bulk("ZnO", "wurtzite", 3.25, 5.2)) / 2, 1)
-    -39.5
+    -39.3
     """
     elements = list(charges)
     n = len(elements)

@@ -18,7 +18,7 @@ from ase_bec.terms.term import LocalEnergy
 
 __all__ = ["UNLIMITED", "DensityEnergy"]
 
-UNLIMITED = 1e30  # bound of invariants whose range is not known
+UNLIMITED = 1e14  # bound of invariants whose range is not known
 
 
 class DensityEnergy(LocalEnergy):

@@ -145,7 +145,7 @@ def _train(
     for message in messages:
         say(message)
     _check_labels(task, data)
-    if hasattr(task.model, "formal_charges"):
+    if getattr(task.model, "formal_charges", None) is not None:
         warn_of_net_charges(task.model.formal_charges, data)
     say("frames: " + ", ".join(f"{len(part)} {name}" for name, part in split._asdict().items()))
     with progress_bar("prepare", "frame", progress and processes.rank == 0, len(data)) as frames:

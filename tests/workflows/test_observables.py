@@ -2,6 +2,7 @@
 
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -20,7 +21,17 @@ from dynamics_examples import (
 from field_examples import NoForces, PairCharges, neutral_charges, skewed_alloy
 
 from ase_bec import FieldCalculator
-from ase_bec.workflows import MDSettings, beta_lithium_phosphate, plot_run, read_table, run_md
+from ase_bec.evaluation.evaluate import Response
+from ase_bec.evaluation.frozen import FrozenModel
+from ase_bec.system import System
+from ase_bec.workflows import (
+    Limits,
+    MDSettings,
+    beta_lithium_phosphate,
+    plot_run,
+    read_table,
+    run_md,
+)
 from ase_bec.workflows.dynamics.observables import Observables
 
 
@@ -28,7 +39,8 @@ def test_polarization_of_a_free_charge_goes_on_across_the_boundary(tmp_path: Pat
     atoms = Atoms("LiO", [[0.5, 0.5, 0.5], [1.0, 1.0, 1.0]], cell=[2, 3, 2.5], pbc=True)
     charges, volume = {"Li": 2.0, "O": 0.0}, 15.0
     atoms.calc = FieldCalculator(NoForces(), charges, (0.1, 0.0, 0.3), net_force="keep")
-    settings = MDSettings(timestep=1.0, thermostat="none", interval=10)
+    free = Limits(temperature=float("inf"))  # the charge falls freely
+    settings = MDSettings(timestep=1.0, thermostat="none", interval=10, limits=free)
     path = tmp_path / "md.traj"
     run_md(atoms, path, settings, duration=200.0)
     run_md(atoms, path, settings, duration=400.0, resume=True)
@@ -89,12 +101,14 @@ def test_polarization_of_a_model_costs_no_further_evaluation_and_resumes_exactly
         return atoms
 
     evaluations = []
-    evaluate = type(model)._evaluate
-    monkeypatch.setattr(
-        type(model),
-        "_evaluate",
-        lambda self, *args: evaluations.append(1) or evaluate(self, *args),
-    )
+    evaluate = FrozenModel.response
+
+    def counted(self: FrozenModel, system: System, field: Any) -> Response:
+        if self.model.has_dipole:
+            evaluations.append(1)
+        return evaluate(self, system, field)
+
+    monkeypatch.setattr(FrozenModel, "response", counted)
     whole, parts = tmp_path / "whole.traj", tmp_path / "parts.traj"
     settings = MDSettings(timestep=2.0, temperature=800.0, interval=5)
     run_md(crystal(), whole, settings, duration=60.0)

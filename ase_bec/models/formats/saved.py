@@ -44,7 +44,7 @@ def bundled() -> dict[str, str]:
     --------
     >>> from ase_bec import bundled
     >>> sorted(bundled())
-    ['li3po4-bec', 'li3po4-nnp']
+    ['hfo2', 'li3po4-bec', 'li3po4-nnp', 'zno']
     """
     return dict(_BUNDLED)
 

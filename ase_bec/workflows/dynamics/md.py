@@ -175,7 +175,8 @@ def run_md(
     path = Path(trajectory)
     remove_field_labels(atoms)  # of an earlier calculation
     steps = settings.steps(duration)
-    with locked(path, path.with_suffix(".csv")):
+    # A signal acts when the lock is gone, also one that ends the process.
+    with interruption(), locked(path, path.with_suffix(".csv")):
         frame = start_frame(atoms, path, settings, resume, overwrite)
         head = _head(atoms, settings) if frame is None else read_head(path)
         models = None if frame is None else head.values.get("outside", {})
