@@ -257,7 +257,7 @@ class Evaluator:
             warnings.warn(
                 f"{suspect.sum()} of {len(suspect)} atoms have an environment outside the range "
                 f"that the model was made for: {self._concern} may be wrong there (shown once; "
-                "`extras` keeps count)",
+                "`extras` counts them)",
                 stacklevel=2,
             )
 
