@@ -11,8 +11,8 @@ NAME = "evaluate"
 HELP = "compare a model with first-principles data"
 DETAILS = """\
 Prints RMSE and MAE of all components, by element, and on and off the diagonal of Born charges.
-Beside them stands the spread: the RMSE of predicting the mean of each element's labels. Frames that
-the model was trained on are counted.
+Next to them is the spread: the RMSE of always predicting the mean of each element's labels. Also
+counts the frames that the model was trained on.
 
 example:
   ase-bec evaluate bec.pt frames.xyz --plot parity.png
@@ -21,9 +21,11 @@ example:
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the arguments of this command."""
-    parser.add_argument("model", help="model file or bundled name")
+    parser.add_argument("model", help="model file, or the name of a bundled model")
     parser.add_argument("data", nargs="+", type=Path, help="files of labelled frames")
-    parser.add_argument("--plot", type=Path, metavar="PNG", help="draw model against labels")
+    parser.add_argument(
+        "--plot", type=Path, metavar="PNG", help="draw the model against the labels"
+    )
     parser.add_argument("--overwrite", action="store_true", help="replace an earlier picture")
 
 
@@ -37,6 +39,7 @@ def run(options: argparse.Namespace) -> int:
 
 def _evaluated(options: argparse.Namespace) -> int:
     from ase_bec.data import read_dataset
+    from ase_bec.data.in_field import require_zero_field
     from ase_bec.models import load
     from ase_bec.training.evaluation import error_table, errors_of, evaluate
     from ase_bec.training.known_frames import known_frames_text
@@ -45,6 +48,7 @@ def _evaluated(options: argparse.Namespace) -> int:
     with input_checked():
         model = load(options.model)
         data = read_dataset(options.data)
+        require_zero_field(data, "evaluate on frames computed without a field")
         known = known_frames_text(model, data, options.data)
         comparisons = evaluate(model, data, progress=True)
         if known is not None:

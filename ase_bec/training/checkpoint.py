@@ -1,14 +1,16 @@
-"""Checkpoints: all that a training needs to go on as if never interrupted."""
+"""Checkpoints: all that a training needs to resume as if never interrupted."""
 
 from __future__ import annotations
 
 from pathlib import Path
+from pickle import UnpicklingError
 from typing import Any
 
 import torch
 
 from ase_bec.atomic_files import atomic_path
 from ase_bec.identity import differing
+from ase_bec.terms.limits import load_plain, reason
 
 __all__ = ["check_identity", "read_checkpoint", "write_checkpoint"]
 
@@ -16,7 +18,7 @@ FORMAT, VERSION = "ase_bec checkpoint", 1
 
 
 def write_checkpoint(path: Path, content: dict[str, Any]) -> None:
-    """Put a checkpoint in place at once; an interrupted write leaves the older one."""
+    """Write a checkpoint atomically; an interrupted write leaves the older one."""
     with atomic_path(path) as temporary, temporary.open("wb") as file:
         torch.save({"format": FORMAT, "version": VERSION, **content}, file)
 
@@ -32,11 +34,11 @@ def read_checkpoint(path: Path) -> dict[str, Any]:
         If the file is something else or damaged.
     """
     if not path.is_file():
-        raise FileNotFoundError(f"there is no checkpoint `{path}` to go on from")
+        raise FileNotFoundError(f"there is no checkpoint `{path}` to resume from")
     try:
-        content: Any = torch.load(path, map_location="cpu", weights_only=True)
-    except Exception as error:  # torch raises many kinds for damaged or foreign files
-        raise ValueError(f"`{path}` must be a whole checkpoint, got: {error}") from error
+        content = load_plain(path)
+    except (UnpicklingError, ValueError) as error:
+        raise ValueError(f"`{path}` must be a whole checkpoint, got: {reason(error)}") from error
     if not isinstance(content, dict) or content.get("format") != FORMAT:
         raise ValueError(f"`{path}` must be a checkpoint of a training, got another torch file")
     if content.get("version") != VERSION:
@@ -57,6 +59,6 @@ def check_identity(path: Path, found: dict[str, Any], wanted: dict[str, Any]) ->
     """
     for key, (old, new) in differing(found, wanted).items():
         raise ValueError(
-            f"`{path}` is of a training with `{key}` {old!r}, got {new!r}: "
-            "resume with the same settings and files, or begin anew"
+            f"`{path}` belongs to a training with `{key}` {old!r}, got {new!r}: "
+            "resume with the same settings and files, or start again"
         )

@@ -1,4 +1,4 @@
-"""What a run records of its calculator, to go on with the same one."""
+"""What a run records of its calculator, so that it continues with the same one."""
 
 from __future__ import annotations
 

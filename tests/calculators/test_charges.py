@@ -50,11 +50,14 @@ def test_every_kind_becomes_a_source_whose_parts_agree(kind):
     born = source.born_charges(atoms)
     assert born.shape == (8, 3, 3)
     assert born.dtype == np.float64
-    assert source.response(atoms, FIELD).forces == pytest.approx(
-        np.tensordot(FIELD, born, axes=(0, 1)), abs=1e-14
-    )
+    response = source.response(atoms, FIELD)
+    assert response.forces == pytest.approx(np.tensordot(FIELD, born, axes=(0, 1)), abs=1e-14)
     if not source.has_dipole:
+        assert response.energy is None
+        assert response.dipole is None
         return
+    assert response.dipole == pytest.approx(source.dipole(atoms), abs=1e-14)
+    assert response.energy == pytest.approx(-FIELD @ response.dipole, abs=1e-14)
     for a, j in ((0, 0), (3, 1), (7, 2)):
         dipoles = []
         for sign in (1, -1):

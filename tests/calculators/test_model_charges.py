@@ -12,7 +12,7 @@ from ase import Atoms
 from descriptor_examples import skewed
 from field_examples import NoForces
 from model_examples import potential
-from polarization_examples import CHANGES, NETWORKS, polarization_model
+from polarization_examples import CHANGES, CHARGED, NETWORKS, polarization_model
 
 from ase_bec import FieldCalculator, NNPCalculator
 from ase_bec.calculators.charges import as_charge_source
@@ -269,7 +269,7 @@ def test_field_calculators_in_threads_share_a_model(quick_switches) -> None:
     shared, frames = source(), structures(4)
 
     def ask(shared: ModelCharges, atoms: Atoms) -> list[np.ndarray]:
-        net_charge = sum(shared.formal_charges[symbol] for symbol in atoms.symbols)
+        net_charge = sum(CHARGED[symbol] for symbol in atoms.symbols)
         calc = FieldCalculator(NoForces(), shared, field=FIELD, net_charge=net_charge)
         forces = calc.get_forces(atoms)
         charges = calc.get_property("born_effective_charges", atoms)

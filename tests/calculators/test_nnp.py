@@ -114,10 +114,40 @@ def test_committee_of_one_is_the_model() -> None:
 
 
 def test_members_may_differ_in_cutoff_and_order_of_elements() -> None:
-    models = [potential(0), potential(1, cutoff=3.3, elements=("O", "Li", "P"))]
-    expected = np.mean([NNPCalculator(model).get_forces(skewed()) for model in models], axis=0)
-    found = NNPCalculator(models).get_forces(skewed())
-    np.testing.assert_allclose(found, expected, rtol=0, atol=1e-12)
+    models = [
+        potential(0),
+        potential(1, cutoff=3.3, elements=("O", "Li", "P")),
+        potential(2, elements=("Na", "P", "O", "Li"), offsets=(0, 0.5, -2, 1), margin=3),
+    ]
+    singles = [NNPCalculator(model) for model in models]
+    for some in (models, models[::-1]):
+        committee = NNPCalculator(some)
+        for name in ("energy", "energies", "forces", "stress"):
+            expected = np.mean([calc.get_property(name, skewed()) for calc in singles], axis=0)
+            found = committee.get_property(name, skewed())
+            np.testing.assert_allclose(found, expected, rtol=0, atol=1e-12)
+
+
+def test_same_weights_in_another_order_of_elements_are_the_same_potential() -> None:
+    """Networks follow their element, functions of neighbours theirs."""
+    options = {"g2": [(0.5, 2.0)], "g5": (), "g4": (), "offsets": (-1.0, 2.0, 0.5)}
+    first = potential(0, **options)
+    order = [2, 0, 1]
+    second = potential(0, elements=("O", "Li", "P"), **(options | {"offsets": (0.5, -1.0, 2.0)}))
+    with torch.no_grad():
+        for new, old in enumerate(order):
+            source, target = (m.network.networks.networks[k] for m, k in
+                              ((first, old), (second, new)))  # fmt: skip
+            target.load_state_dict(source.state_dict())
+            target[0].weight.copy_(source[0].weight[:, order])
+            for name in ("low", "high"):
+                bounds = getattr(first.network.scaling, name)[old, order]
+                getattr(second.network.scaling, name)[new] = bounds
+    committee = NNPCalculator([first, second])
+    committee.calculate(skewed())
+    assert committee.extras["forces_spread"].max() < 1e-12
+    assert committee.extras["energies_spread"].max() < 1e-12
+    assert np.abs(committee.results["forces"]).max() > 0.01
 
 
 @pytest.mark.parametrize("prepared", [in_torch, lambda calc: calc], ids=["torch", "compiled"])

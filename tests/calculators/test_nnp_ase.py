@@ -146,6 +146,7 @@ def test_copies_are_equal_and_independent(used, duplicate) -> None:
     for calculator in (calc, other):
         calculator.reset()
         assert calculator.get_potential_energy(skewed()) == energy
+    assert duplicate(calc).get_potential_energy(skewed()) == energy
 
 
 @pytest.mark.parametrize("properties", [["energy"], ["forces"], ["stress"], ["energies"], []])

@@ -7,6 +7,7 @@ from ase import Atoms
 from ase.calculators.calculator import PropertyNotImplementedError
 from descriptor_examples import skewed
 from model_examples import potential
+from polarization_examples import polarization_model
 
 from ase_bec import NNPCalculator
 from ase_bec.descriptors.symmetry_functions import SymmetryFunctions
@@ -23,6 +24,7 @@ from ase_bec.descriptors.symmetry_functions import SymmetryFunctions
         ),
         (3.0, TypeError, "`model` must be a NeuralNetworkPotential .*, got float"),
         ([[]], TypeError, "`model` must be a NeuralNetworkPotential .*, got list"),
+        (polarization_model(), TypeError, "`model` must be .* with an energy, .*PolarizationM"),
         (SymmetryFunctions(1, 3.0, g2=[(0, 0)]), TypeError, "`model` must be .*SymmetryFunctions"),
         ("no-such-model", FileNotFoundError, "`no-such-model` must be a model file or the name"),
         (["no/such.pt"], FileNotFoundError, "`no/such.pt` must be a model file or the name of a"),

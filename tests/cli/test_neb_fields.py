@@ -83,7 +83,7 @@ def test_resume_refuses_other_bands(hop: Path, capsys: pytest.CaptureFixture[str
     assert main([*NEB, "--max-steps", "2", "--resume"]) == 1  # nothing to resume from yet
     capsys.readouterr()
     assert main([*NEB[:-2], "4", "--resume"]) == 2
-    assert "`neb-zero.traj` must hold 6 images to go on from, got 5" in capsys.readouterr().err
+    assert "`neb-zero.traj` must hold 6 images to continue from, got 5" in capsys.readouterr().err
     Path("neb-zero.traj").write_text("text")
     assert main([*NEB, "--resume"]) == 2
     assert "cannot read `neb-zero.traj`" in capsys.readouterr().err

@@ -57,7 +57,7 @@ def test_goes_on_from_the_numbers_of_the_model(
     train(settings("second.xyz", "other.pt", 1e-2, start="first.pt"), progress=False)
     first, same, other = (ase_bec.load(f"{n}.pt").state_dict() for n in ("first", "same", "other"))
     for numbers in (first, same, other):
-        for fitted_last in ("network.limit", "repulsion.closest"):
+        for fitted_last in ("terms.1.limit", "terms.1.closest"):
             numbers.pop(fitted_last, None)
     fitted = [name for name in first if not np.allclose(first[name], other[name], atol=1e-4)]
     for name, numbers in first.items():

@@ -118,7 +118,7 @@ def test_models_without_hashes_know_nothing_but_their_files(tmp_path):
     assert text.startswith(f"the model was made from frames of {data}:")
 
 
-@pytest.mark.filterwarnings("ignore:.*local dipole:UserWarning")
+@pytest.mark.filterwarnings("ignore:.*environment outside the range:UserWarning")
 def test_evaluate_says_so(tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
     frames = crystals(10)

@@ -142,21 +142,21 @@ def test_start_fits_offsets_by_least_squares() -> None:
     task.start(samples)
     counts = np.array([[list(f.atoms.symbols).count(e) for e in ELEMENTS] for f in given])
     expected = np.linalg.lstsq(counts, [f.energy for f in given], rcond=None)[0]
-    np.testing.assert_allclose(task.model.offsets, expected, rtol=0, atol=1e-10)
+    np.testing.assert_allclose(task.model.network.offsets, expected, rtol=0, atol=1e-10)
     exact = [
         Frame(f.atoms, energy=float(n @ [-2.0, 3.0, -400.0]))
         for f, n in zip(given, counts, strict=True)
     ]
     task, samples = task_and_samples(exact, {"energy": 1, "forces": 0})
     task.start(samples)
-    np.testing.assert_allclose(task.model.offsets, [-2, 3, -400], rtol=0, atol=1e-9)
+    np.testing.assert_allclose(task.model.network.offsets, [-2, 3, -400], rtol=0, atol=1e-9)
 
 
 def test_offsets_of_one_composition_are_the_smallest_ones() -> None:
     given = [frame(0, energy=-70.0), frame(1, energy=-84.0)]
     task, samples = task_and_samples(given)
     task.start(samples)
-    offsets = task.model.offsets.numpy()
+    offsets = task.model.network.offsets.numpy()
     assert offsets @ [3, 1, 3] == pytest.approx(-77, abs=1e-9)
     np.testing.assert_allclose(offsets, -77 / 19 * np.array([3, 1, 3]), atol=1e-9)
 
@@ -169,15 +169,15 @@ def test_start_puts_features_in_range_and_turns_the_first_layers() -> None:
         calc = NNPCalculator(model)
         calc.get_forces(f.atoms.copy())
         assert calc.extras["outside"] == 0
-    width = model.scaling.high - model.scaling.low
+    width = model.network.scaling.high - model.network.scaling.low
     assert (width[[0, 2]] > 0).all()
     features, species = [], []
     for sample in samples:
         leaves = sample.radial.density, sample.angular.density, sample.own
         features.append(task._features(sample, leaves))
         species.append(sample.radial.species)
-    scaled = model.scaling(torch.cat(features), torch.cat(species))
-    for element, network in enumerate(model.networks.networks):
+    scaled = model.network.scaling(torch.cat(features), torch.cat(species))
+    for element, network in enumerate(model.network.networks.networks):
         chosen = scaled[torch.cat(species) == element]
         assert chosen.amax() == pytest.approx(1, abs=1e-12)
         assert chosen.amin() == pytest.approx(-1, abs=1e-12)
@@ -191,17 +191,17 @@ def test_the_end_leaves_plain_layers_that_give_the_same() -> None:
     task.start(samples)
     turned = {name: rmse(t) for name, t in task.errors(samples).items()}
     assert turned != pytest.approx(before, rel=1e-3)
-    assert type(task.model.networks.networks[0][0]) is not torch.nn.Linear
+    assert type(task.model.network.networks.networks[0][0]) is not torch.nn.Linear
     task.finish(samples)
     assert {name: rmse(t) for name, t in task.errors(samples).items()} == pytest.approx(turned)
-    assert all(type(n[0]) is torch.nn.Linear for n in task.model.networks.networks)
+    assert all(type(n[0]) is torch.nn.Linear for n in task.model.network.networks.networks)
 
 
 def test_weightless_energies_leave_the_offsets() -> None:
     given = [frame(k, energy=None) for k in range(2)]
     task, samples = task_and_samples(given, {"energy": 0, "forces": 1})
     task.start(samples)
-    assert task.model.offsets.tolist() == [-1.0, 2.0, 0.5]
+    assert task.model.network.offsets.tolist() == [-1.0, 2.0, 0.5]
     assert task.loss(samples, None).values.isfinite().all()
 
 

@@ -71,8 +71,8 @@ def test_settings_given_anew(path: Path) -> None:
 @pytest.mark.parametrize(
     ("given", "message"),
     [
-        ("training.epoch=3", "`training.epoch` is no setting; did you mean `training.epochs`"),
-        ("trainning.epochs=3", "`trainning` is no setting; did you mean `training`"),
+        ("training.epoch=3", "`training.epoch` is not a setting; did you mean `training.epochs`"),
+        ("trainning.epochs=3", "`trainning` is not a setting; did you mean `training`"),
         ("training.epochs=many", "`training.epochs` must be an integer, got 'many'"),
         ("training.epochs=1.5", "`training.epochs` must be an integer, got 1.5"),
         ("training.epochs=true", "`training.epochs` must be an integer, got True"),
@@ -85,9 +85,9 @@ def test_settings_given_anew(path: Path) -> None:
         ("training.epochs", "must be as in training.epochs=50, got 'training.epochs'"),
         (".a=3", "must be as in training.epochs=50"),
         ("output.a=3", "`output.a` must be a setting"),
-        ("data.files=[1]", r"`data.files` must be a list of texts, got \[1\]"),
-        ("data.files=[]", r"`data.files` must be a list of texts, got \[\]"),
-        ("data.validation=true", "`data.validation` must be a number or a list of texts"),
+        ("data.files=[1]", r"`data.files` must be a list of strings, got \[1\]"),
+        ("data.files=[]", r"`data.files` must be a list of strings, got \[\]"),
+        ("data.validation=true", "`data.validation` must be a number or a list of strings"),
         ("loss.born_charges=a", "`loss.born_charges` must be a number, got 'a'"),
         ("data.keys=3", "`data.keys` must be a table, got 3"),
     ],
@@ -128,9 +128,12 @@ def test_task_of_settings() -> None:
 @pytest.mark.parametrize(
     ("model", "message"),
     [
-        ({"kind": "magic"}, "`model.kind` must be one of nnp, equivariant, message-passing, vaf"),
-        ({"cutof": 3.0}, "`model.cutof` is no setting of EquivariantNetwork; known: cutoff"),
-        ({"kind": "nnp", "offsets": [0.0]}, "`model.offsets` is no setting of NeuralNetwork"),
+        (
+            {"kind": "magic"},
+            "`model.kind` must be one of nnp, .*equivariant, message-passing, vaf, .*got",
+        ),
+        ({"cutof": 3.0}, "`model.cutof` is not a setting of EquivariantNetwork; known: cutoff"),
+        ({"kind": "nnp", "offsets": [0.0]}, "`model.offsets` is not a setting of NeuralNetwork"),
         ({"kind": "vaf"}, "`model.cutoff` must be given for VAFNetwork"),
         ({"cutoff": "far"}, "section `model` has a value of the wrong type"),
         ({"formal_charges": "Li"}, 'must be a table such as {Li = 1}, "guess" or "none"'),
@@ -186,7 +189,7 @@ def test_split_by_kind() -> None:
         ([None] * 4, ("random", ["a"]), "`validation` must be a number"),
         ([None] * 4, ("random", 0.5, 0.5), "must leave frames to train on"),
         ([None] * 4, ("config_type", 0.5), "needs a `config_type` in every frame"),
-        ([*"aabb"], ("config_type", ["c"]), "'c' is in no frame, known: a, b"),
+        ([*"aabb"], ("config_type", ["c"]), "'c' is not in any frame, known: a, b"),
         ([*"aabb"], ("config_type", ["a"], ["a"]), "must name different kinds"),
         ([*"aabb"], ("config_type", ["a"], ["b"]), "must leave frames to train on"),
     ],
