@@ -170,9 +170,10 @@ def test_a_run_that_heats_without_end_stops(tmp_path: Path) -> None:
     assert len(frames_of(path)) == len(table["step"])
 
 
+@pytest.mark.filterwarnings("ignore:(overflow|invalid value) encountered:RuntimeWarning")
 @pytest.mark.parametrize(
     ("thermostat", "timestep", "reason"),
-    [("none", 20.0, "temperature is"), ("nose-hoover", 25.0, "conserved energy has changed by")],
+    [("none", 20.0, "not finite at"), ("nose-hoover", 25.0, "conserved energy has changed by")],
 )
 def test_a_time_step_too_long_stops_the_run(
     tmp_path: Path, thermostat: str, timestep: float, reason: str

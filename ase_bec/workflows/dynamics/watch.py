@@ -76,6 +76,8 @@ class Watch:
 
     def _heat(self, frame: Look) -> str:
         bath, given = self._bath(frame.step), self._limits.temperature
+        if bath is None and given is None:
+            return ""
         at_once = max(_AT_ONCE * (given or bath or 0.0), _HELL)
         long_enough, limit = len(self._looks) == self.length, given or np.inf
         if given is None and bath is not None:
