@@ -10,11 +10,15 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Sequence
+from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 from ase.data import chemical_symbols
+from ase.io import read
+from reader_examples import LAYOUTS, put
 
-from ase_bec.data import Frame
+from ase_bec.data import Frame, read_dataset
 from ase_bec.data.frame import LABELS
 
 Layout = Callable[[Sequence[Frame]], str]
@@ -81,6 +85,56 @@ def _edited(text: str, rng: np.random.Generator) -> str:
     return text[: found.start()] + new + text[found.end() :]
 
 
+class Example:
+    """A small file of a format, what is read from it, and verdicts on damaged copies."""
+
+    def __init__(self, folder: Path, kind: str) -> None:
+        self.path, self.given = put(folder, kind)
+        self.data = self.path.read_bytes()
+        self.before = read_dataset(self.path)
+        self._layout = LAYOUTS.get(kind)
+
+    def verdict(self, damaged: bytes) -> tuple[str, str]:
+        """One of `VERDICTS`, and the error where there was one."""
+        self.path.write_bytes(damaged)
+        try:
+            after = read_dataset(self.path)
+        except (ValueError, FileNotFoundError) as error:
+            return "refused", str(error)
+        except Exception as error:  # what a reader must not raise
+            return "crashed", repr(error)
+        if same(self.before, after):
+            return "unchanged", ""
+        if set(after.notes) - set(self.before.notes):
+            return "noted", ""
+        if _is_part(self.before, after):
+            return "part lost", ""
+        if self._layout is None:
+            return ("follows the text" if _as_ase_reads(self.path, after) else "wrong"), ""
+        text, layout = self.data.decode(), self._whole
+        return judge(self.before, after, text, damaged.decode(errors="replace"), layout), ""
+
+    def _whole(self, frames: Sequence[Frame]) -> str:
+        """Layout of frames, with the labels that the format doesn't keep taken from the source."""
+        whole = []
+        for frame, source in zip(frames, self.given, strict=False):
+            missing = {x: getattr(source, x) for x in source.labels if x not in frame.labels}
+            whole.append(replace(frame, **missing))
+        assert self._layout is not None
+        return self._layout(whole)
+
+
+def _as_ase_reads(path: Path, frames: Sequence[Frame]) -> bool:
+    """Whether a trajectory holds the energies and forces that ASE's own reader finds."""
+    images = read(path, index=":", format="traj")
+    return len(images) == len(frames) and all(
+        frame.energy == getattr(atoms.calc, "results", {}).get("energy")
+        and np.array_equal(frame.forces, getattr(atoms.calc, "results", {}).get("forces"))
+        and np.array_equal(frame.atoms.positions, atoms.positions)
+        for frame, atoms in zip(frames, images, strict=True)
+    )
+
+
 def judge(
     before: Sequence[Frame], after: Sequence[Frame], text: str, damaged: str, layout: Layout
 ) -> str:
@@ -97,7 +151,7 @@ def judge(
         x.atoms.numbers.tobytes() for x in after
     }
     words = [new[k] for k in changed if _value(new[k]) is None]
-    if words and not (others and all(map(_is_element, words))):
+    if not changed or (words and not (others and all(map(_is_element, words)))):
         return "wrong"
     slots = _slots(before, text, layout)
     if slots & set(changed):
@@ -191,12 +245,13 @@ def _agree(
     """
     if not len(before) == len(after) == len(damaged):
         return False
-    read = {after[k] for k in changed if k in slots and _alike(after[k], damaged[k])}
-    ignored = [k for k in changed if k in slots and not _alike(after[k], damaged[k])]
-    moved = [k for k in slots if not _alike(after[k], before[k])]
-    if any(_alike(before[k], after[k]) is False and after[k] not in read for k in ignored):
+    held = [k for k in changed if k in slots]
+    taken = {(before[k], after[k]) for k in held if _alike(after[k], damaged[k])}
+    ignored = [k for k in held if not (_alike(after[k], damaged[k]) or _alike(after[k], before[k]))]
+    if any((before[k], after[k]) not in taken for k in ignored):
         return False
-    return all(_alike(after[k], damaged[k]) or after[k] in read for k in moved)
+    moved = [k for k in slots if not _alike(after[k], before[k])]
+    return all(_alike(after[k], damaged[k]) or (before[k], after[k]) in taken for k in moved)
 
 
 def _alike(a: str, b: str) -> bool:

@@ -6,6 +6,7 @@ written, number by number.
 
 from __future__ import annotations
 
+import io
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
@@ -15,6 +16,7 @@ from ase.io import write
 from ase.io.trajectory import Trajectory
 
 from ase_bec.data import Frame, write_dataset
+from ase_bec.data.readers.extxyz import write_extxyz
 
 VALENCES = {"Mg": 2.0, "O": 6.0}
 RULER = " " + "-" * 83
@@ -355,6 +357,13 @@ def born(given: Sequence[Frame]) -> str:
     return "14.400\n" + "".join(" ".join(f"{x:.8f}" for x in r.ravel()) + "\n" for r in rows)
 
 
+def extxyz(given: Sequence[Frame]) -> str:
+    """Extended XYZ as it is written here."""
+    buffer = io.StringIO()
+    write_extxyz(buffer, given)
+    return buffer.getvalue()
+
+
 def put_born(path: Path, given: Sequence[Frame]) -> None:
     path.write_text(born(given))
     write(path.with_name("POSCAR"), given[0].atoms, format="vasp", direct=True)
@@ -390,6 +399,18 @@ FORMATS: dict[str, tuple[str, Callable[[Path, Sequence[Frame]], None], int, tupl
     "espresso-ph": ("ph.out", _texts(ph), 1, RESPONSES, RESPONSES),
     "abinit-ddb": ("a_DDB", _texts(ddb), 1, ENERGIES + RESPONSES, ENERGIES + RESPONSES),
     "phonopy-born": ("BORN", put_born, 1, RESPONSES, RESPONSES),
+}
+
+
+LAYOUTS: dict[str, Callable[[Sequence[Frame]], str]] = {
+    "extxyz": extxyz,
+    "vasp-outcar": outcar,
+    "vasp-xml": vasprun,
+    "espresso-pw": pw,
+    "espresso-xml": pw_xml,
+    "espresso-ph": ph,
+    "abinit-ddb": ddb,
+    "phonopy-born": born,
 }
 
 

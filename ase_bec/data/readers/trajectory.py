@@ -68,7 +68,7 @@ def _structures(path: Path) -> Iterator[Atoms]:
     """Atoms of all frames, with what molecular dynamics records along with them in `info`."""
     index: int | None = None
     try:
-        with TrajectoryReader(path) as reader:
+        with path.open("rb") as file, TrajectoryReader(file) as reader:
             for index in range(len(reader)):
                 atoms = reader[index]
                 atoms.info.update(_of_dynamics(reader.backend[index]))
