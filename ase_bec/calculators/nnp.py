@@ -96,9 +96,9 @@ class NNPCalculator(Calculator):
         )
         self.extras: dict[str, Any] = {}
         self._charges = None
-        if all(m.has_charges for m in self.models):
+        if all(m.has_charges for m in loaded):
             self.implemented_properties = [*self.implemented_properties, "charges"]
-            feeling = [m.in_field() for m in self.models]
+            feeling = [m.in_field() for m in loaded]
             self._charges = Evaluator(feeling, "charges", self.device, self.dtype, skin)
 
     @property
