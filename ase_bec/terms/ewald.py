@@ -60,8 +60,8 @@ def ewald_potentials(
     images : Images, optional
         Neighbours, where they are known, as far as it takes for that splitting.
     mesh : bool
-        Sum the waves by :func:`ase_bec.terms.ewald_mesh.mesh_potentials`: less exact, and for many atoms
-        much quicker.
+        Sum the waves by :func:`ase_bec.terms.ewald_mesh.mesh_potentials`: less exact, and for many
+        atoms much quicker.
 
     Returns
     -------
