@@ -9,7 +9,7 @@ import torch
 from scipy.fft import next_fast_len
 from torch import Tensor
 
-__all__ = ["mesh_potentials"]
+__all__ = ["mesh_influence", "mesh_potentials", "mesh_splines"]
 
 ORDER = 8  # of the B-splines; even, so that no wave of the mesh is lost
 FINENESS = 0.6  # spacing of the mesh over the narrowest width
@@ -39,8 +39,8 @@ def mesh_potentials(
     spacing = fineness * float(widths.min())
     lengths = cell.detach().norm(dim=1).tolist()
     sizes = tuple(next_fast_len(max(math.ceil(x / spacing), ORDER), real=True) for x in lengths)
-    index, weights = _splines(positions, cell, sizes)
-    squares, influence = _influence(cell, sizes)
+    index, weights = mesh_splines(positions, cell, sizes)
+    squares, influence = mesh_influence(cell, sizes)
     # Charges of one width share a mesh.
     kinds, kind = torch.unique(widths, return_inverse=True)
     damping = [torch.exp(-0.5 * squares * width**2) for width in kinds]
@@ -59,7 +59,7 @@ def mesh_potentials(
     return potentials
 
 
-def _splines(positions: Tensor, cell: Tensor, sizes: tuple[int, ...]) -> tuple[Tensor, Tensor]:
+def mesh_splines(positions: Tensor, cell: Tensor, sizes: tuple[int, ...]) -> tuple[Tensor, Tensor]:
     """Points of the mesh (N, ORDER³) near each atom, and what part of it goes there."""
     at = positions @ torch.linalg.inv(cell) * torch.tensor(sizes).to(cell)
     corner = at.detach().floor()
@@ -86,7 +86,7 @@ def _b_splines(part: Tensor, order: int) -> Tensor:
     return torch.stack(values, dim=-1)
 
 
-def _influence(cell: Tensor, sizes: tuple[int, ...]) -> tuple[Tensor, Tensor]:
+def mesh_influence(cell: Tensor, sizes: tuple[int, ...]) -> tuple[Tensor, Tensor]:
     """Squares of the mesh's waves, and 4π/(V k²) over the squared transforms of the splines."""
     orders = [torch.fft.fftfreq(n, 1 / n) for n in sizes[:2]]
     orders.append(torch.fft.rfftfreq(sizes[2], 1 / sizes[2]))

@@ -13,7 +13,7 @@ from ase_bec.terms.mesh import Mesh, mesh_of
 
 __all__ = ["FEW", "Interaction", "interaction"]
 
-FEW = 60  # atoms of a crystal, for which waves are summed exactly; a mesh is quicker for more
+FEW = 64  # atoms of a crystal, for which waves are summed exactly; a mesh is quicker for more
 
 
 class Interaction(NamedTuple):

@@ -2,10 +2,12 @@
 
     python bundle/hfo2/generate.py ../shared/data out
 
-writes ``hfo2_epsilon.xyz``: monoclinic HfO2 with the literature's mean dielectric constant, and
-rutile HfO2 with its DFPT tensor from Fang et al. (Born charges are left out). Each stands there
-many times, in orientations by chance, so that steps of the training often meet one: the model's
-answer turns with the crystal, and the loss is the same.
+writes ``hfo2_epsilon.xyz``: monoclinic HfO2 with the literature's mean dielectric constant,
+rutile HfO2 with its DFPT tensor from Fang et al. (Born charges are left out), and frames of the
+trajectory with what the first one's polarizability makes at their density, by Clausius and
+Mossotti: without these a network learns the crystals apart, and the glass keeps an ε∞ of 3.3. The
+crystals stand there many times, in orientations by chance, so that steps of the training often meet
+one: the model's answer turns with the crystal, and the loss is the same.
 """
 
 from __future__ import annotations
@@ -49,13 +51,30 @@ def turned(atoms: Atoms, epsilon: np.ndarray, rng: np.random.Generator) -> Frame
     return Frame(rotated, dielectric_tensor=turn @ epsilon @ turn.T)
 
 
+def of_glass(density: float) -> float:
+    """ε∞ at a number of formula units per Å³, with the polarizability of monoclinic HfO2."""
+    crystal_density = 4 / monoclinic().get_volume()
+    ratio = (MONOCLINIC - 1) / (MONOCLINIC + 2) * density / crystal_density
+    return (1 + 2 * ratio) / (1 - ratio)
+
+
+def glass(data: Path) -> list[Frame]:
+    """Frames of the trajectory, those that train alone."""
+    frames = read_dataset(data / "hfo2_bader/hfo2.xyz")[:600:12]
+    return [
+        Frame(Atoms(f.atoms.numbers, f.atoms.positions, cell=f.atoms.cell, pbc=True),
+              dielectric_tensor=of_glass(len(f) / 3 / f.atoms.get_volume()) * np.eye(3))
+        for f in frames
+    ]  # fmt: skip
+
+
 def main(data: Path, output: Path) -> None:
     """Write the file."""
     rng, known = np.random.default_rng(0), rutile(data)
     pairs = [(monoclinic(), MONOCLINIC * np.eye(3)), (known.atoms, known.dielectric_tensor)]
     output.mkdir(exist_ok=True)
     frames = [turned(atoms, e, rng) for atoms, e in pairs for _ in range(COPIES)]
-    write_dataset(output / "hfo2_epsilon.xyz", frames)
+    write_dataset(output / "hfo2_epsilon.xyz", [*frames, *glass(data)])
 
 
 if __name__ == "__main__":
