@@ -8,6 +8,8 @@ from ase.build import bulk
 from ase.calculators.calculator import Calculator, all_changes
 from ase.calculators.emt import EMT
 
+from ase_bec.evaluation.field_response import FieldResponse
+
 FIELD = np.array([0.03, -0.05, 0.08])  # V/Å, along no axis
 
 
@@ -26,8 +28,10 @@ def neutral_charges() -> dict[str, float]:
 
 
 def random_tensors(natoms: int, seed: int = 5) -> np.ndarray:
-    """Non-symmetric tensors without a sum rule, (natoms, 3, 3)."""
-    return np.random.default_rng(seed).normal(size=(natoms, 3, 3))
+    """Non-symmetric tensors without a sum rule, (natoms, 3, 3); Q, their mean trace, is 1 e."""
+    tensors = np.random.default_rng(seed).normal(size=(natoms, 3, 3))
+    net_charge = np.trace(tensors.sum(axis=0)) / 3
+    return tensors + (1.0 - net_charge) / natoms * np.eye(3)
 
 
 def numerical_forces(atoms: Atoms, step: float = 1e-4) -> np.ndarray:
@@ -97,13 +101,15 @@ class PairCharges:
         short = 0.5 * np.einsum("abi,ab->i", self.strength, np.sin(self._phases(atoms)))
         return self._formal(atoms) @ atoms.positions + short
 
-    def born_charges(self, atoms):
+    def born_charges(self, atoms, field=None):
         self.calls += 1
         short = np.einsum("abi,ab,j->aij", self.strength, np.cos(self._phases(atoms)), self.wave)
         return self._formal(atoms)[:, None, None] * np.eye(3) + short
 
-    def field_forces(self, atoms, field):
-        return np.einsum("i,aij->aj", field, self.born_charges(atoms))
+    def response(self, atoms, field):
+        forces = np.einsum("i,aij->aj", field, self.born_charges(atoms))
+        dipole = self.dipole(atoms)
+        return FieldResponse(forces, -float(np.dot(field, dipole)), dipole)
 
     def check(self, atoms, field):
         pass
@@ -121,14 +127,14 @@ class CurledCharges:
     def dipole(self, atoms):
         raise AssertionError("has no dipole")
 
-    def born_charges(self, atoms):
+    def born_charges(self, atoms, field=None):
         phase = (atoms.positions - atoms.positions[0]) @ self.wave
         charges = np.cos(phase)[:, None, None] * self.tensor
         charges[0] -= charges.sum(axis=0)
         return charges
 
-    def field_forces(self, atoms, field):
-        return np.einsum("i,aij->aj", field, self.born_charges(atoms))
+    def response(self, atoms, field):
+        return FieldResponse(np.einsum("i,aij->aj", field, self.born_charges(atoms)))
 
     def check(self, atoms, field):
         pass
@@ -158,7 +164,7 @@ class HalfKnownCharges:
     def __init__(self, rows: np.ndarray) -> None:
         self.rows = rows  # (natoms, 3)
 
-    def born_charges(self, atoms):
+    def born_charges(self, atoms, field=None):
         charges = np.full((len(atoms), 3, 3), np.nan)
         charges[:, 2] = self.rows
         return charges
@@ -166,8 +172,8 @@ class HalfKnownCharges:
     def dipole(self, atoms):
         raise AssertionError("has no dipole")
 
-    def field_forces(self, atoms, field):
-        return field[2] * self.rows
+    def response(self, atoms, field):
+        return FieldResponse(field[2] * self.rows)
 
     def check(self, atoms, field):
         if field[0] or field[1]:

@@ -10,6 +10,9 @@ from ase import Atoms
 from descriptor_examples import seen_by, skewed
 
 from ase_bec import EquivariantNetwork, MessagePassingNetwork, PolarizationModel, VAFNetwork
+from ase_bec.evaluation.evaluate import evaluate
+from ase_bec.system import System
+from ase_bec.terms.model import Model
 from ase_bec.terms.term import LocalDipole
 
 ELEMENTS = ("Li", "P", "O")
@@ -84,9 +87,58 @@ def polarization_model(
         return PolarizationModel(elements, made, charges).eval()
 
 
+def along(
+    network: LocalDipole, system: System, direction: torch.Tensor
+) -> tuple[torch.Tensor, torch.Tensor]:
+    """Local dipoles (n, 3), and the derivative of e·ΣD by positions, as `evaluate` takes them.
+
+    In evaluation mode by the network's rule, if it has one, in training by torch.
+    """
+    model = Model(ELEMENTS, [network])
+    fields = torch.eye(3, dtype=torch.float64)
+    dipoles = [-evaluate(model, system, field).energies for field in fields]
+    return torch.stack(dipoles, dim=1), evaluate(model, system, direction).forces
+
+
 def transformed(atoms: Atoms, matrix: Any) -> Atoms:
     """Positions and cell multiplied by a matrix."""
     atoms = atoms.copy()
     atoms.set_positions(atoms.positions @ matrix.T)
     atoms.set_cell(atoms.cell.array @ matrix.T)
     return atoms
+
+
+def adam(model: PolarizationModel) -> None:
+    optimizer = torch.optim.Adam(model.parameters(), lr=0.05)
+    for parameter in model.parameters():
+        parameter.grad = torch.ones_like(parameter)
+    optimizer.step()
+
+
+def data(model: PolarizationModel) -> None:
+    """As older code writes it: no version counter of the parameter sees it."""
+    next(model.network.networks.parameters()).data.mul_(1.5)
+
+
+def load(model: PolarizationModel) -> None:
+    model.load_state_dict(polarization_model(equivariant(seed=7)).state_dict())
+
+
+def assign(model: PolarizationModel) -> None:
+    model.load_state_dict(polarization_model(equivariant(seed=7)).state_dict(), assign=True)
+
+
+def scale(model: PolarizationModel) -> None:
+    model.network.size *= 1.1
+
+
+def single(model: PolarizationModel) -> None:
+    model.float()
+
+
+def there_and_back(model: PolarizationModel) -> None:
+    model.float().double()
+
+
+#: Ways in which the numbers of a model change.
+CHANGES = (adam, data, load, assign, scale, single, there_and_back)

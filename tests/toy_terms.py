@@ -60,7 +60,7 @@ class ToyDipole(LocalDipole):
 class ToyWhole(WholeStructure):
     """Polarizable atoms in their mean field, and their number of neighbours.
 
-    H = min_p Σ_i [n_i + |p_i|²/2α_i] − E·P + λ|P|²/2Ω with P = Σ p_i and α_i = α_e (1 + n_i),
+    H = min_p Σ_i [α_i + |p_i|²/2α_i] − E·P + λ|P|²/2Ω with P = Σ p_i and α_i = α_e (1 + n_i),
     n_i = Σ_j f_c²(r_ij).
     """
 
@@ -89,7 +89,7 @@ class ToyWhole(WholeStructure):
         summed = system.sum_structures(dipoles)[system.batch]
         own = (dipoles**2).sum(dim=1) / (2 * alpha)
         in_mean = (dipoles * (factor[system.batch, None] * summed / 2 - field[system.batch])).sum(1)
-        return count + own + in_mean
+        return alpha + own + in_mean
 
 
 TOYS = (ToyEnergy, ToyDipole, ToyWhole)

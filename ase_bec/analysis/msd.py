@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
@@ -9,6 +10,7 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 
 from ase_bec.analysis.correlations import square_displacement
+from ase_bec.analysis.drift import common_motion
 from ase_bec.analysis.statistics import Array, Estimate, block_slices, mean_rate
 from ase_bec.analysis.trajectory import Integers, Trajectory
 from ase_bec.plotting import axes_or_current
@@ -174,6 +176,12 @@ def diffusion(
         Subtract the element's mean drift first: needed in a field. The drift is measured on the
         same ions, so that D comes out too small by about a fraction 1/(number of ions).
 
+    Warns
+    -----
+    UserWarning
+        If all elements move alike (:func:`~ase_bec.analysis.drift.common_motion`): D is
+        then that of the structure as a whole.
+
     Raises
     ------
     ValueError
@@ -181,6 +189,13 @@ def diffusion(
         two times, or the frames are not equally spaced.
     """
     moves = _moves(trajectory, element, remove_drift)  # [frame, atom, 3]
+    common = common_motion(trajectory, window[1], blocks=blocks or 5, remove_drift=remove_drift)
+    if common is not None:
+        warnings.warn(
+            f"{common}: D is that of the whole; see the trajectory from the centre of mass, "
+            "`trajectory.relative_to()`",
+            stacklevel=2,
+        )
     slopes = displacement_slopes(moves, trajectory.interval, window)
     if blocks is None:
         if moves.shape[1] < 2:

@@ -3,19 +3,22 @@
 from __future__ import annotations
 
 import csv
-from collections.abc import Iterator, Sequence
-from dataclasses import replace
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any, NamedTuple
 
 import ase.io
 import numpy as np
 from ase import Atoms, units
 from ase.io.trajectory import TrajectoryReader
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 
 from ase_bec.analysis.trajectory import Array, Trajectory
-from ase_bec.lattice import shortest_vectors
+from ase_bec.analysis.unwrapping import check_jumps, unwrapped
+from ase_bec.data.field_labels import known_field
+from ase_bec.frame_checksums import is_whole
+from ase_bec.trajectory_files import open_trajectory
 
 _FIELD = tuple(f"field_{axis}_V_per_A" for axis in "xyz")
 
@@ -25,6 +28,7 @@ class _Frame(NamedTuple):
     time: float | None  # fs
     field: Array | None  # V/Å
     polarization: Array | None  # e/Å²
+    outside: Mapping[str, int] = MappingProxyType({})  # atoms
 
 
 def read_trajectory(
@@ -41,7 +45,8 @@ def read_trajectory(
 
     Trajectories of :func:`ase_bec.workflows.dynamics.md.run_md` know their times, field (from the
     frames, or else from the table beside them) and, where it was recorded, polarization. While one
-    is still being written, the frames that are complete are read.
+    is still being written, the frames that are complete are read. Other frames know their field
+    where a `FieldCalculator` has computed them, or where their ``info`` has an ``electric_field``.
 
     Parameters
     ----------
@@ -57,7 +62,8 @@ def read_trajectory(
         Keep every `stride`-th frame.
     unwrap
         Bring each atom next to where it was in the frame before, by lattice vectors. A recorded
-        dipole is dropped where that moves an atom, since it may be on another branch.
+        dipole is dropped where that moves an atom, since it may be on another branch. A warning
+        says where frames are too far apart to follow each atom.
     field
         Constant field in V/Å, [3], for frames that do not know theirs.
 
@@ -70,10 +76,10 @@ def read_trajectory(
     FileNotFoundError
         If there is no such file.
     ValueError
-        If a file cannot be read, the frames do not belong together, times are unknown or known
-        twice, fewer than two frames are left, or, unless `unwrap` is set, an atom jumps from one
-        frame to the next by more than half of the cell's shortest height: it has been wrapped,
-        or the frames are too far apart to tell.
+        If a file cannot be read, a recorded frame is damaged, the frames do not belong together,
+        times are unknown or known twice, fewer than two frames are left, or, unless `unwrap` is
+        set, an atom jumps from one frame to the next by more than half of the cell's shortest
+        height: it has been wrapped, or the frames are too far apart to tell.
     """
     if timestep is not None and not 0 < timestep < np.inf:
         raise ValueError(f"`timestep` must be positive (fs), got {timestep}")
@@ -85,9 +91,9 @@ def read_trajectory(
     _check_frames([frame.atoms for frame in frames])
     whole = _assemble(frames, timestep, field)
     if unwrap:
-        whole = _unwrapped(whole)
+        whole = unwrapped(whole)
     else:
-        _check_jumps(whole)
+        check_jumps(whole)
     elapsed = whole.times - whole.times[0]
     end = np.inf if stop is None else stop
     kept = np.flatnonzero((elapsed >= start - 1e-6) & (elapsed <= end + 1e-6))
@@ -105,7 +111,7 @@ def _frames(source: Any) -> Iterator[_Frame]:
         source = [source]
     for item in source:
         if isinstance(item, Atoms):
-            yield _Frame(item, None, None, _recorded(item))
+            yield _Frame(item, None, known_field(item), _recorded(item))
             continue
         path = Path(item)
         if not path.is_file():
@@ -115,7 +121,7 @@ def _frames(source: Any) -> Iterator[_Frame]:
                 yield from _ase_frames(path)
             else:
                 found = ase.io.read(path, index=":")
-                yield from (_Frame(atoms, None, None, _recorded(atoms)) for atoms in found)
+                yield from (_Frame(a, None, known_field(a), _recorded(a)) for a in found)
         except Exception as error:  # readers fail in all ways on a file of another kind
             reason = " ".join(str(error).split()) or type(error).__name__
             raise ValueError(f"cannot read a trajectory from `{path}`: {reason}") from error
@@ -123,18 +129,18 @@ def _frames(source: Any) -> Iterator[_Frame]:
 
 def _ase_frames(path: Path) -> Iterator[_Frame]:
     """Read an ASE trajectory, with what `run_md` keeps in it and beside it."""
-    with TrajectoryReader(path) as reader:
+    with open_trajectory(path) as reader:
         count = len(reader)
         settings = ((count and reader.description) or {}).get("md")
         rows: dict[int, Array] = {}
         if settings and "field" not in reader.backend[0].asdict()["md"]:
             rows = _field_rows(path.with_suffix(".csv"))
         for k in range(count):
-            atoms = reader[k]
             if settings is None:
-                yield _Frame(atoms, None, None, _recorded(atoms))
+                atoms = reader[k]
+                yield _Frame(atoms, None, known_field(atoms), _recorded(atoms))
                 continue
-            md = reader.backend[k].asdict()["md"]
+            atoms, md = _whole_frame(reader, k)
             step, field = int(md["step"]), _vector(md.get("field"))
             if rows and step not in rows:
                 if k == count - 1:
@@ -146,7 +152,23 @@ def _ase_frames(path: Path) -> Iterator[_Frame]:
                 step * float(settings["timestep"]),
                 rows.get(step) if field is None else field,
                 _recorded(atoms) if polarization is None else polarization,
+                md.get("outside", {}),
             )
+
+
+def _whole_frame(reader: TrajectoryReader, index: int) -> tuple[Atoms, dict[str, Any]]:
+    """Read a frame of dynamics and what was recorded of it; raise where it is damaged."""
+    try:
+        atoms, md = reader[index], reader.backend[index].asdict()["md"]
+        whole, reason = is_whole(atoms, md), "its checksum is another"
+    except Exception as error:  # damaged bytes make readers fail in all ways
+        whole, reason = False, " ".join(str(error).split()) or type(error).__name__
+    if not whole:
+        raise ValueError(
+            f"frame {index} of {len(reader)} is damaged ({reason}): restore the file from a copy, "
+            "or, at its end, resume the run"
+        )
+    return atoms, md
 
 
 def _field_rows(path: Path) -> dict[int, Array]:
@@ -216,45 +238,14 @@ def _assemble(
         velocities=velocities,
         field=fields,
         dipole=None if polarization is None else polarization * first.get_volume(),
+        outside={
+            model: np.array([frame.outside[model] for frame in frames], dtype=np.int64)
+            for model in frames[0].outside
+            if all(model in frame.outside for frame in frames)
+        },
     )
 
 
 def _stack(values: Sequence[Array | None]) -> Array | None:
     there = [value for value in values if value is not None]
     return np.array(there) if len(there) == len(values) else None
-
-
-def _heights(cell: Array, pbc: NDArray[np.bool_]) -> Array:
-    """Distances between the lattice planes that bound the cell along periodic directions."""
-    complete = Atoms(cell=cell).cell.complete()
-    heights: Array = 1 / np.linalg.norm(complete.reciprocal().array, axis=1)[pbc]
-    return heights
-
-
-def _check_jumps(trajectory: Trajectory) -> None:
-    """Raise where an atom moves too far between two frames to be on one branch for sure."""
-    if not trajectory.pbc.any():
-        return
-    limit = _heights(trajectory.cell, trajectory.pbc).min() / 2
-    jumps = np.linalg.norm(np.diff(trajectory.positions, axis=0), axis=2)
-    if (jumps > limit).any():
-        frame, atom = np.unravel_index(np.argmax(jumps > limit), jumps.shape)
-        raise ValueError(
-            f"`source` must hold unwrapped positions, got a jump of {jumps[frame, atom]:.2f} Å of "
-            f"atom {atom} from frame {frame} to {frame + 1}, more than half the shortest height "
-            f"of the cell ({limit:.2f} Å): set `unwrap` if the frames were wrapped"
-        )
-
-
-def _unwrapped(trajectory: Trajectory) -> Trajectory:
-    """Bring each atom next to where it was in the frame before."""
-    steps = np.diff(trajectory.positions, axis=0)
-    short = shortest_vectors(steps, trajectory.cell, trajectory.pbc)
-    excess = steps - short
-    moved = np.linalg.norm(excess, axis=2) > 1e-6
-    if not moved.any():
-        return trajectory
-    shifts = np.cumsum(np.where(moved[..., None], excess, 0.0), axis=0)
-    positions = trajectory.positions.copy()
-    positions[1:] -= shifts
-    return replace(trajectory, positions=positions, dipole=None)

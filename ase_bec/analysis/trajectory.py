@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
@@ -41,6 +42,9 @@ class Trajectory:
         Electric field in V/Å, [frame, 3], or None where it is not known.
     dipole
         Dipole D of the cell in e·Å on one continuous branch, [frame, 3], or None.
+    outside
+        Number of atoms outside the range of the "potential" and of the model of Born "charges",
+        [frame], as far as they were counted.
 
     Raises
     ------
@@ -57,6 +61,7 @@ class Trajectory:
     velocities: Array | None = None
     field: Array | None = None
     dipole: Array | None = None
+    outside: Mapping[str, Integers] = dataclasses.field(default_factory=dict)
 
     def __post_init__(self) -> None:
         frames, atoms = len(self.times), len(self.numbers)
@@ -220,6 +225,7 @@ class Trajectory:
             name: None if getattr(self, name) is None else getattr(self, name)[frames]
             for name in ("times", "positions", "velocities", "field", "dipole")
         }
+        cut["outside"] = {model: counts[frames] for model, counts in self.outside.items()}
         return replace(self, **cut)
 
     def relative_to(

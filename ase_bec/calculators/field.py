@@ -24,10 +24,23 @@ from ase_bec.calculators.electric import (
     require_option,
     sum_rule,
 )
-from ase_bec.calculators.properties import ENERGIES, ON_DEMAND, combined, offered, refusal
+from ase_bec.calculators.field_size import FieldLimit
+from ase_bec.calculators.labelled import LabelledAtoms
+from ase_bec.calculators.model_charges import ModelCharges
+from ase_bec.calculators.net_charge import NetCharge
+from ase_bec.calculators.properties import (
+    ENERGIES,
+    ON_DEMAND,
+    combined,
+    has_charges,
+    labels,
+    offered,
+    refusal,
+)
 from ase_bec.calculators.state import state_changes
 from ase_bec.calculators.work import TOLERANCE
-from ase_bec.calculators.wrapped import WrappedCalculator, exclusive, refuse_applied_field
+from ase_bec.calculators.wrapped import WrappedCalculator, exclusive
+from ase_bec.evaluation.evaluator import Job
 
 Array = NDArray[np.float64]
 FieldFunction = Callable[[float], ArrayLike]
@@ -73,6 +86,11 @@ class FieldCalculator(Calculator):
     work_tolerance : float
         Of the work integral of ``energy="work"``, in eV; it is computed only when an energy is
         asked for, from 9 or more evaluations of the charges.
+    net_charge : float, optional
+        Net charge in e of the cell. Charges that add up to another one are refused; without it,
+        a warning says where their sum is not a whole number or exceeds 2 e.
+    field_limit : float, optional
+        V/Å from which a field is refused; without it 10, with a warning from 1 V/Å.
 
     Raises
     ------
@@ -86,9 +104,14 @@ class FieldCalculator(Calculator):
     when asked for and stay out of ``results``, which ASE's file formats could not write.
     Per-atom energies and stresses are given at zero field only, since they would not add up.
 
+    Atoms that have been computed carry ``electric_field`` (V/Å), ``energy_zero_field`` (eV) and
+    ``forces_zero_field`` (eV/Å) in their ``info``, the last also in their ``arrays``, and take them
+    along into trajectories and extended XYZ; see `ase_bec.data.field_labels`.
+
     Changes of the base calculator's ``parameters`` are seen; after any other change of it call
-    `reset`. A calculator around this one, such as ``SumCalculator``, keeps its own results and
-    does not see a new field before the positions change.
+    `reset`. A calculator around this one, such as ``SumCalculator``, is made to forget its results
+    in another field; one that computes copies of the Atoms, as ``FiniteDifferenceCalculator``
+    does, keeps them until the positions change.
     """
 
     applies_field = True  # so that no second field is put over this one
@@ -104,23 +127,29 @@ class FieldCalculator(Calculator):
         net_force: str = "remove",
         stress: str = "error",
         work_tolerance: float = TOLERANCE,
+        net_charge: float | None = None,
+        field_limit: float | None = None,
     ) -> None:
         Calculator.__init__(self)
+        self._net_charge = NetCharge(net_charge)
+        self._limit = FieldLimit(field_limit)
         self._base = WrappedCalculator(calculator)
-        refuse_applied_field(calculator)
+        self._base.refuse_applied_field(self)
         require_option("stress", stress, ("error", "zero-field"))
         self._stress = stress
         self._time = 0.0
         self._function = field if callable(field) else None
         self._term = ElectricTerm(
             source=as_charge_source(charges),
-            field=self._field_at(0.0) if callable(field) else field_vector(field),
+            field=self._field_at(0.0) if callable(field) else self._field_vector(field),
             reference=reference.copy() if isinstance(reference, Atoms) else reference,
             energy=energy,
             components=components,
             net_force=net_force,
             work_tolerance=work_tolerance,
         )
+        self._limit.check_amplitude(field)
+        self._labelled = LabelledAtoms(self._term.field)
         self._contribution: Contribution | None = None
         self._born: Array | None = None
         self.implemented_properties = offered(self._base.properties, self._term)
@@ -147,6 +176,7 @@ class FieldCalculator(Calculator):
         with exclusive(self):
             function, self._function = self._function, value if callable(value) else None
             try:
+                self._limit.check_amplitude(value)
                 self._set_field(self._field_at(self._time) if callable(value) else value)
             except Exception:
                 self._function = function
@@ -194,6 +224,19 @@ class FieldCalculator(Calculator):
                 extras["charges_outside"] = self._contribution.outside
             return extras
 
+    @property
+    def charges_outside(self) -> int | None:
+        """Number of atoms out of what a model of the charges was made for, as in `extras`."""
+        with exclusive(self):
+            return None if self._contribution is None else self._contribution.outside
+
+    def jobs(self, atoms: Atoms) -> list[Job]:
+        """What evaluators of our own models will be asked for a structure."""
+        found: list[Job] = self.calculator.jobs(atoms) if hasattr(self.calculator, "jobs") else []
+        if isinstance(self.source, ModelCharges) and self._term.components is None:
+            found += self.source.jobs(atoms, self._term.field)
+        return found
+
     def calculate(
         self,
         atoms: Atoms | None = None,
@@ -216,12 +259,17 @@ class FieldCalculator(Calculator):
         try:
             self._check(atoms)
             contribution = self._contributed(atoms, energy="energy" in wanted)
-            base = self._base.values(atoms, sorted(wanted.difference(ON_DEMAND)))
+            base = self._base.values(atoms, sorted(wanted.difference(ON_DEMAND[:2])))
         except BaseException:
             self.reset()
+            self._labelled.put(atoms, self, valid=False)
             raise
         self.results = combined(base, contribution, self._term, self._stress)
         self.atoms = atoms.copy()
+        self._labelled.note(labels(self._labelled.field, base, contribution, self.results))
+        self._labelled.put(atoms, self, valid=True)
+        if self._term.net_force != "error":
+            self._net_charge.warn()
 
     def get_property(
         self, name: str, atoms: Atoms | None = None, allow_calculation: bool = True
@@ -236,9 +284,15 @@ class FieldCalculator(Calculator):
         with exclusive(self):
             atoms = self._given(atoms)
             self._refuse(name)
-            if name not in ON_DEMAND:
-                return Calculator.get_property(self, name, atoms, allow_calculation)
-            return self._on_demand(name, atoms) if allow_calculation else None
+            of_base = name == "charges" and not has_charges(self._term)
+            if name not in ON_DEMAND or of_base:
+                value = Calculator.get_property(self, name, atoms, allow_calculation)
+            elif allow_calculation:
+                value = self._on_demand(name, atoms)
+            else:
+                return None
+            self._labelled.put(atoms, self, valid=bool(self.results))
+            return value
 
     def calculate_properties(self, atoms: Atoms, properties: Iterable[str]) -> Properties:
         """Give several properties at once, for ``Atoms.get_properties``."""
@@ -276,16 +330,21 @@ class FieldCalculator(Calculator):
     def _field_at(self, time: float) -> Array:
         if self._function is None:
             return self._term.field
-        return field_vector(self._function(time))
+        return self._field_vector(self._function(time))
+
+    def _field_vector(self, value: ArrayLike) -> Array:
+        return self._limit.checked(field_vector(value))
 
     def _set_field(self, value: ArrayLike) -> None:
-        field = field_vector(value)
+        field = self._field_vector(value)
         if not np.array_equal(field, self._term.field):
             self._term = replace(self._term, field=field)
             self._contribution = None
             if getattr(self.source, "quadratic", False):
                 self._born = None
             self.results = {}
+            self._labelled.take_off(self)
+            self._labelled = LabelledAtoms(field)
 
     def _given(self, atoms: Atoms | None) -> Atoms:
         atoms = self.atoms if atoms is None else atoms
@@ -299,8 +358,10 @@ class FieldCalculator(Calculator):
         self._born = None
 
     def _check(self, atoms: Atoms) -> None:
-        refuse_applied_field(self.calculator)
+        self._base.refuse_applied_field(self)
         self._term.check(atoms)
+        if self._term.field.any():
+            self._net_charge.require(atoms, lambda: self._source_charges(atoms))
 
     def _contributed(self, atoms: Atoms, energy: bool) -> Contribution:
         energy = energy or self._term.energy == "potential"
@@ -314,6 +375,11 @@ class FieldCalculator(Calculator):
         if self.check_state(atoms):
             self.reset()
         self._check(atoms)
+        if name == "charges":
+            with exclusive(self.source):
+                found: Array = self.source.charges(atoms, self._term.field)  # type: ignore[attr-defined]
+            self.atoms = atoms.copy()
+            return found
         charges = self._source_charges(atoms)
         if name == "polarization":
             with exclusive(self.source):

@@ -6,7 +6,7 @@ import numpy as np
 from ase import Atoms
 from numpy.typing import NDArray
 
-from ase_bec.evaluation.evaluator import Evaluator
+from ase_bec.evaluation.evaluator import Evaluator, Job
 from ase_bec.evaluation.field_response import FieldResponse
 from ase_bec.models import Model
 
@@ -42,7 +42,7 @@ class ModelCharges:
         feeling = model.in_field()
         self._evaluator = Evaluator(feeling, "Born charges")
         # What does not vanish without field counts as its difference from that.
-        lasting = [term for term in feeling.terms if term.in_field != "linear"]
+        lasting = [term for term in feeling.terms if not term.vanishes]
         self._at_rest = (
             Evaluator(Model(model.elements, lasting), "Born charges")  # type: ignore[arg-type]
             if lasting
@@ -51,8 +51,13 @@ class ModelCharges:
 
     @property
     def quadratic(self) -> bool:
-        """Whether Born charges change with the field."""
-        return self._at_rest is not None
+        """Whether Born charges and dipole change with the field."""
+        return any(term.in_field == "quadratic" for term in self._evaluator.models[0].terms)
+
+    def jobs(self, atoms: Atoms, field: Array) -> list[Job]:
+        """What evaluators will be asked for a structure in a field."""
+        rest = [] if self._at_rest is None else [Job(self._at_rest, atoms, np.zeros(3))]
+        return [Job(self._evaluator, atoms, np.array(field)), *rest]
 
     def response(self, atoms: Atoms, field: Array) -> FieldResponse:
         """H(E) − H(0), its forces, and D(E)."""
@@ -61,11 +66,11 @@ class ModelCharges:
             raise ValueError(f"`field` must be three finite numbers in V/Å, got {vector.tolist()}")
         found = self._evaluator.values(atoms, vector)[0]
         if self._at_rest is None:
-            return FieldResponse(found.forces.copy(), found.energy, found.dipole, found.outside)
-        rest = self._at_rest.values(atoms)[0]
-        return FieldResponse(
-            found.forces - rest.forces, found.energy - rest.energy, found.dipole, found.outside
-        )
+            forces, energy = found.forces.copy(), found.energy
+        else:
+            rest = self._at_rest.values(atoms)[0]
+            forces, energy = found.forces - rest.forces, found.energy - rest.energy
+        return FieldResponse(forces, energy, found.dipole.copy(), found.outside.copy())
 
     def born_charges(self, atoms: Atoms, field: Array | None = None) -> Array:
         """Z[a, i, j] = ∂F_aj/∂E_i in e, (natoms, 3, 3)."""
@@ -74,9 +79,18 @@ class ModelCharges:
     def dipole(self, atoms: Atoms) -> Array:
         """D without field in e·Å, (3,), of the positions as they are."""
         kept = self._evaluator.last(atoms)
-        if kept is not None and self._at_rest is None:
+        if kept is not None and not self.quadratic:
             return kept[0].dipole.copy()  # which the field does not change
         return self._evaluator.values(atoms)[0].dipole.copy()
+
+    @property
+    def has_charges(self) -> bool:
+        """Whether atoms have charges."""
+        return self._evaluator.models[0].has_charges
+
+    def charges(self, atoms: Atoms, field: Array) -> Array:
+        """Charges of atoms in a field, (natoms,) in e, where the model has them."""
+        return self._evaluator.charges(atoms, field)
 
     def check(self, atoms: Atoms, field: Array) -> None:
         """Raise ValueError if the model doesn't know an element of the atoms."""

@@ -13,7 +13,7 @@ from ase.calculators.calculator import Calculator, PropertyNotImplementedError, 
 from ase.stress import full_3x3_to_voigt_6_stress
 
 from ase_bec.calculators.state import state_changes
-from ase_bec.evaluation.evaluator import Evaluator, Values
+from ase_bec.evaluation.evaluator import Evaluator, Job, Values
 from ase_bec.models import Model, load
 
 __all__ = ["NNPCalculator"]
@@ -23,6 +23,8 @@ Potential = Model | str | Path
 
 class NNPCalculator(Calculator):
     r"""Energy, forces and stress of a potential, or of a committee of them.
+
+    The charges of atoms, too, where the model has them, computed when asked for.
 
     .. math:: F_a = -\partial U/\partial r_a , \qquad
               \sigma = \frac1\Omega\,\partial U/\partial\varepsilon
@@ -83,15 +85,26 @@ class NNPCalculator(Calculator):
         members = list(model) if isinstance(model, list | tuple) else [model]
         if not members:
             raise ValueError("`model` must be a model or a list of models, got an empty list")
-        self.models = [_loaded(member) for member in members]
+        loaded = [_loaded(member) for member in members]
+        self._described = [str(m.metadata.get("source", m.kind)) for m in loaded]
         self._evaluator = Evaluator(
-            [m.without_field() for m in self.models],
+            [m.without_field() for m in loaded],
             "energies and forces",
             device,
             torch.float64 if dtype is None else dtype,
             skin,
         )
         self.extras: dict[str, Any] = {}
+        self._charges = None
+        if all(m.has_charges for m in self.models):
+            self.implemented_properties = [*self.implemented_properties, "charges"]
+            feeling = [m.in_field() for m in self.models]
+            self._charges = Evaluator(feeling, "charges", self.device, self.dtype, skin)
+
+    @property
+    def models(self) -> list[Model]:
+        """The frozen copies that are evaluated: of the terms that do not vanish without field."""
+        return self._evaluator.models
 
     @property
     def device(self) -> torch.device:
@@ -103,6 +116,10 @@ class NNPCalculator(Calculator):
         """Floating dtype of the model's arithmetic."""
         return self._evaluator.dtype
 
+    def jobs(self, atoms: Atoms) -> list[Job]:
+        """What an evaluator will be asked for a structure."""
+        return [Job(self._evaluator, atoms, np.zeros(3))]
+
     def check_state(self, atoms: Atoms, tol: float = 1e-15) -> list[str]:
         """List what differs from the last calculation, to the last bit."""
         return state_changes(self.atoms, atoms, self.ignored_changes)
@@ -110,7 +127,7 @@ class NNPCalculator(Calculator):
     def todict(self, skip_default: bool = True) -> dict[str, Any]:
         """Plain description, written into trajectories and databases."""
         return {
-            "model": [str(m.metadata.get("source", m.kind)) for m in self.models],
+            "model": list(self._described),
             "elements": list(self.models[0].elements),
             "dtype": str(self.dtype).removeprefix("torch."),
         }
@@ -132,6 +149,8 @@ class NNPCalculator(Calculator):
                 f"{structure.pbc.tolist()}"
             )
         self._take(structure, self._evaluator.values(structure))
+        if "charges" in properties and self._charges is not None:
+            self.results["charges"] = self._charges.charges(structure)
 
     def _take(self, structure: Atoms, found: Sequence[Values]) -> None:
         """Results and extras from the answers of the members."""

@@ -5,18 +5,31 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any
 
+import numpy as np
+from numpy.typing import NDArray
+
 from ase_bec.calculators.electric import Contribution, ElectricTerm
 
+Array = NDArray[np.float64]
+
 ENERGIES = ("energy", "free_energy")
-ON_DEMAND = ("born_effective_charges", "polarization")
+ON_DEMAND = ("born_effective_charges", "polarization", "charges")
 
 
 def offered(base: Iterable[str], term: ElectricTerm) -> list[str]:
     """List the properties in a field over a base calculator that has those of `base`."""
-    own = (*ENERGIES, "forces", *ON_DEMAND)
+    own = (*ENERGIES, "forces", *ON_DEMAND[:2])
     energies = () if term.energy == "none" else ENERGIES
-    on_demand = ON_DEMAND if term.has_dipole else ON_DEMAND[:1]
-    return [*(name for name in base if name not in own), *energies, "forces", *on_demand]
+    on_demand = ON_DEMAND[:2] if term.has_dipole else ON_DEMAND[:1]
+    kept = [name for name in base if name not in own]
+    if has_charges(term) and "charges" not in kept:
+        kept.append("charges")
+    return [*kept, *energies, "forces", *on_demand]
+
+
+def has_charges(term: ElectricTerm) -> bool:
+    """Whether the source of Born charges gives charges of atoms in a field."""
+    return bool(getattr(term.source, "has_charges", False))
 
 
 def combined(
@@ -30,8 +43,10 @@ def combined(
     results = {
         name: value
         for name, value in base.items()
-        if name not in ON_DEMAND and refusal(name, term, stress) is None
+        if name not in ON_DEMAND[:2] and refusal(name, term, stress) is None
     }
+    if has_charges(term):
+        results.pop("charges", None)  # those without field
     if "forces" in results:
         results["forces"] = results["forces"] + contribution.forces
     for name in ENERGIES:
@@ -39,6 +54,31 @@ def combined(
         if energy is not None and contribution.energy is not None:
             results[name] = energy + contribution.energy
     return results
+
+
+def labels(
+    field: Array, base: dict[str, Any], contribution: Contribution, results: dict[str, Any]
+) -> dict[str, Any]:
+    """Give what Atoms are to carry beside results in a field; see `ase_bec.data.field_labels`.
+
+    Parameters
+    ----------
+    field
+        V/Å, (3,).
+    base
+        Results of the base calculator.
+    contribution
+        What the field adds to them.
+    results
+        What comes of it.
+    """
+    found: dict[str, Any] = {"electric_field": field}
+    if "energy" in results:
+        found |= {"energy_zero_field": base["energy"], "field_energy": contribution.energy}
+    if "forces" in results:
+        size = float(np.sqrt(np.mean(contribution.forces**2)))
+        found |= {"forces_zero_field": base["forces"].copy(), "field_force": size}
+    return found
 
 
 def refusal(name: str, term: ElectricTerm, stress: str) -> str | None:
@@ -67,6 +107,11 @@ def refusal(name: str, term: ElectricTerm, stress: str) -> str | None:
         return "the polarization is not defined for charges without a dipole"
     if not term.field.any():
         return None
+    if name == "charges" and not has_charges(term):
+        return (
+            "charges respond to a field, those of the base calculator do not: give `charges` a "
+            "model that has them, or ask the base calculator"
+        )
     if name in ("stress", "stresses") and stress == "error":
         return (
             f"the {name} at fixed field depends on the branch of the dipole; use "

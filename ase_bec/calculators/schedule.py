@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 from ase import Atoms, units
 
+from ase_bec.calculators.applied_field import holds
 from ase_bec.calculators.field import FieldCalculator
 
 
@@ -35,8 +36,8 @@ def attach_field(dyn: Any, field_calculator: FieldCalculator, start: float = 0.0
     TypeError
         If `dyn` has no time (an optimizer) or the other is no `FieldCalculator`.
     ValueError
-        If the field is constant, the atoms have another field calculator, or `start` is not
-        finite.
+        If the field is constant, the field calculator is not that of the atoms nor inside theirs,
+        or `start` is not finite.
     """
     if not (hasattr(dyn, "get_time") and hasattr(dyn, "dt") and hasattr(dyn, "step")):
         raise TypeError(
@@ -54,6 +55,11 @@ def attach_field(dyn: Any, field_calculator: FieldCalculator, start: float = 0.0
     used = dyn.atoms.calc
     if isinstance(used, FieldCalculator) and used is not field_calculator:
         raise ValueError("`field_calculator` must be the one of the atoms of `dyn`, got another")
+    if not holds(used, field_calculator):
+        raise ValueError(
+            "`field_calculator` must be the calculator of the atoms of `dyn`, or inside it, got "
+            f"one that is not in their {type(used).__name__}"
+        )
     if not np.isfinite(start):
         raise ValueError(f"`start` must be a finite time in fs, got {start!r}")
 

@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import threading
 import weakref
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from typing import Any
 
 import numpy as np
 from ase import Atoms
-from ase.calculators.calculator import Calculator, all_properties, equal
+from ase.calculators.calculator import Calculator, all_properties
 from ase.stress import full_3x3_to_voigt_6_stress
 
-FIELD_PARAMETERS = ("electric_field", "external_field", "efield")
+from ase_bec.calculators.applied_field import AppliedField
+from ase_bec.calculators.parameters import parameters, same_parameters
 
 _guard = threading.Lock()
 _locks: dict[int, threading.RLock] = {}
@@ -35,33 +36,6 @@ def exclusive(shared: object) -> threading.RLock:
 def is_calculator(value: object) -> bool:
     """Tell whether a value is an instance that answers like an ASE calculator."""
     return not isinstance(value, type) and callable(getattr(value, "get_property", None))
-
-
-def refuse_applied_field(calculator: object) -> None:
-    """Refuse a calculator which applies an electric field itself.
-
-    Raises
-    ------
-    ValueError
-        If the calculator, or one of those that it sums, is a field calculator or has a non-zero
-        field among its parameters or attributes.
-    """
-    if getattr(calculator, "applies_field", False):
-        raise ValueError(
-            f"`calculator` must not apply a field itself, got {type(calculator).__name__}; "
-            "give its base calculator"
-        )
-    parameters = getattr(calculator, "parameters", None)
-    for name in FIELD_PARAMETERS:
-        inner = parameters.get(name) if isinstance(parameters, Mapping) else None
-        for value in (inner, getattr(calculator, name, None)):
-            if value is not None and np.any(np.asarray(value, dtype=object)):
-                raise ValueError(
-                    f"`calculator` must not apply a field itself, got {type(calculator).__name__} "
-                    f"with {name}={value!r}; set it to zero and give `field` here"
-                )
-    for summed in getattr(getattr(calculator, "mixer", None), "calcs", ()):
-        refuse_applied_field(summed)
 
 
 class WrappedCalculator:
@@ -88,6 +62,7 @@ class WrappedCalculator:
             )
             raise TypeError(f"`calculator` must be an ASE calculator, got {got}")
         self.calculator = calculator
+        self._applied = AppliedField(calculator)
         self._values: dict[str, Any] = {}
         self._parameters: dict[str, Any] = {}
 
@@ -110,11 +85,17 @@ class WrappedCalculator:
         """Tell whether the calculator's parameters differ from those of the kept answers."""
         if not self._values:
             return False
-        now = self._current_parameters()
-        return now.keys() != self._parameters.keys() or any(
-            value is not self._parameters[name] and not equal(value, self._parameters[name])
-            for name, value in now.items()
-        )
+        return not same_parameters(parameters(self.calculator), self._parameters)
+
+    def refuse_applied_field(self, outer: object) -> None:
+        """Raise ValueError if the calculator, or one inside it, applies a field itself.
+
+        Parameters
+        ----------
+        outer
+            The field calculator over this one.
+        """
+        self._applied.refuse(outer)
 
     def values(self, atoms: Atoms, names: Iterable[str]) -> dict[str, Any]:
         """Give properties of a configuration, each computed at most once.
@@ -134,7 +115,7 @@ class WrappedCalculator:
             eV/Å³, the rest as the calculator gives it.
         """
         with exclusive(self.calculator):
-            self._parameters = self._current_parameters()
+            self._parameters = parameters(self.calculator)
             values = dict(self._values)
             for name in names:
                 if name not in values:
@@ -167,10 +148,6 @@ class WrappedCalculator:
             return
         if value is not None:
             values[name] = _coerced(name, value)
-
-    def _current_parameters(self) -> dict[str, Any]:
-        parameters = getattr(self.calculator, "parameters", None)
-        return dict(parameters) if isinstance(parameters, Mapping) else {}
 
 
 def _coerced(name: str, value: Any) -> Any:

@@ -5,11 +5,13 @@ from __future__ import annotations
 import argparse
 import sys
 import warnings
+from contextlib import ExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ase_bec.cli import dynamics, field, inputs
 from ase_bec.cli.errors import InputError, input_checked
+from ase_bec.locks import locked
 from ase_bec.plotting import save_figure
 
 if TYPE_CHECKING:
@@ -25,7 +27,8 @@ Starts from a crystal (a file, or the built-in beta-Li3PO4), or from random posi
 formula; scales it to the density, holds it at the melt temperature, cools it at a constant rate,
 anneals it and relaxes the positions. Walls keep ions apart while it is hot. Writes to the folder:
 final.traj, the trajectory run.traj with its table run.csv, and a picture, amorphous.png. After an
-interruption, even a kill, the same command with --resume ends at the very same structure.
+interruption, even a kill, the same command with --resume ends at the very same structure. A melt
+that is no longer physical stops.
 
 Random positions need a potential that knows such structures. The bundled li3po4-nnp does not, and
 the run stops; melt a crystal with it, at a density somewhat below the crystal's 2.34 g/cm³.
@@ -54,6 +57,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     field.add_formats(structure)
     field.add_potential(parser)
     _add_schedule(parser)
+    dynamics.add_limits(parser)
     output = parser.add_argument_group("output")
     output.add_argument(
         "--output",
@@ -98,8 +102,16 @@ def run(options: argparse.Namespace) -> int:
             warnings.warn(
                 f"{_BUNDLED} has false minima in the melt above about {_LIMIT:.0f} K", stacklevel=1
             )
+    with ExitStack() as stack:
+        with input_checked():
+            options.output.parent.mkdir(parents=True, exist_ok=True)
+            stack.enter_context(locked(options.output))
+        return _run(options, atoms, settings)
+
+
+def _run(options: argparse.Namespace, atoms: Atoms, settings: MeltQuenchSettings) -> int:
+    from ase_bec.workflows.dynamics.limits import UnphysicalStructure
     from ase_bec.workflows.structures.amorphous import melt_quench
-    from ase_bec.workflows.structures.bonds import UnphysicalStructure
 
     with input_checked():
         try:
@@ -113,17 +125,24 @@ def run(options: argparse.Namespace) -> int:
             )
         except UnphysicalStructure as error:
             print(f"{options.prog}: stopped: {error}", file=sys.stderr)
+            print(_files(options.output))
             return 1
     _report(made)
-    picture = options.output / "amorphous.png"
-    _draw(picture, options.output / "run.traj", made)
-    print(f"final.traj, run.traj, run.csv, {picture.name} in {options.output}")
+    _draw(options.output / "amorphous.png", options.output / "run.traj", made)
+    print(_files(options.output))
     if not made.run.completed:
         print("Interrupted: the same command with --resume goes on.")
         return 130
     if not made.converged:
         print(f"{options.prog}: not relaxed to {options.fmax:g} eV/Å", file=sys.stderr)
     return 0 if made.converged else 1
+
+
+def _files(folder: Path) -> str:
+    """Name what there is in the folder."""
+    names = ("final.traj", "run.traj", "run.csv", "amorphous.png")
+    there = [name for name in names if (folder / name).exists()]
+    return f"{', '.join(there) or 'nothing'} in {folder}"
 
 
 def _prepare(options: argparse.Namespace) -> tuple[Atoms, MeltQuenchSettings]:
@@ -143,6 +162,7 @@ def _prepare(options: argparse.Namespace) -> tuple[Atoms, MeltQuenchSettings]:
         interval=options.interval,
         seed=options.seed,
         fmax=options.fmax or None,
+        limits=dynamics.limits(options),
     )
     atoms = _start(options)
     atoms.calc = field.potential(options.nnp, options.device, options.dtype, atoms)()
@@ -163,7 +183,9 @@ def _start(options: argparse.Namespace) -> Atoms:
             raise InputError(f"--repeat must be three numbers from 1, got {repeat}")
         if not path.is_file():
             return beta_lithium_phosphate(repeat)
-        read = inputs.read_structure(path, options.format, options.species)
+        read, which = inputs.read_frame(path, options.format, options.species)
+        if which:
+            print(which)
         crystal: Atoms = read.repeat(repeat)
         return crystal
     if options.units is None or options.density is None or options.repeat is not None:

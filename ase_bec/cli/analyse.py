@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 import argparse
+import warnings
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ase_bec.cli import inputs
-from ase_bec.cli.errors import InputError, input_checked, require_new
-from ase_bec.plotting import save_figure
+from ase_bec.cli.errors import InputError, claimed, input_checked
+from ase_bec.cli.field_units import FieldVector
 
 if TYPE_CHECKING:
-    from matplotlib.axes import Axes
     from numpy.typing import NDArray
 
     from ase_bec.analysis.msd import Diffusion
@@ -30,6 +30,7 @@ example:
   ase-bec analyse md.traj --start 5ps --charges Li=1,P=5,O=-2 --mobile Li --output md
 """
 _WINDOW = (0.02, 0.1)  # of the duration; the fit stays within half a block
+_PICTURES = (".png", ".pdf", ".svg")
 _VIBRATIONS = 0.3  # ps; displacements over shorter times are those of vibrations
 
 
@@ -71,9 +72,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     physics.add_argument(
         "--field",
         nargs=3,
-        type=float,
+        action=FieldVector,
         metavar=("X", "Y", "Z"),
-        help="V/Å, where it is not recorded",
+        help="V/Å, or each component with a unit such as 10MV/cm, where it is not recorded",
     )
     statistics = parser.add_argument_group("statistics")
     statistics.add_argument(
@@ -88,7 +89,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     output = parser.add_argument_group("output")
     output.add_argument(
-        "--output", default="analysis", metavar="PREFIX", help="(default: analysis)"
+        "--output",
+        default="analysis",
+        metavar="PREFIX",
+        help="or a .png, .pdf or .svg (default: analysis)",
     )
     output.add_argument("--overwrite", action="store_true", help="replace earlier output")
 
@@ -110,23 +114,34 @@ class _Results:
     window: tuple[float, float]
     ions: dict[str, _Ions]
     conductivities: dict[str, Value]
+    notes: list[str]
+    net_charge: float | None = None  # e
 
 
 def run(options: argparse.Namespace) -> int:
     """Analyse the dynamics and report it."""
-    picture = Path(f"{options.output}.png")
-    with input_checked():
-        require_new((picture,), options.overwrite)
-        results = _analyse(options)
-    report(results, options.blocks)
-    _draw(picture, results)
-    print(f"Figure in {picture}")
+    picture = _picture(options.output)
+    with claimed([picture], options.overwrite):
+        with input_checked():
+            results = _analyse(options)
+        report(results, options.blocks)
+        from ase_bec.cli.analyse_figure import draw
+
+        diffusions = {element: ion.diffusion for element, ion in results.ions.items()}
+        draw(picture, results.trajectory, results.field, diffusions)
+        print(f"Figure in {picture}")
     return 0
+
+
+def _picture(output: str) -> Path:
+    """Return the file of the picture: PREFIX.png, or what is given where it is a picture."""
+    return Path(output if output.endswith(_PICTURES) else f"{output}.png")
 
 
 def _analyse(options: argparse.Namespace) -> _Results:
     from ase_bec.analysis.msd import diffusion, drift_velocity
     from ase_bec.analysis.reading import read_trajectory
+    from ase_bec.cli.analyse_notes import seen
 
     source, formal = _charges(options.charges)
     whole = read_trajectory(
@@ -139,15 +154,14 @@ def _analyse(options: argparse.Namespace) -> _Results:
         field=options.field,
     )
     charges = None if formal is None else whole.charges(formal)
+    net_charge = None if charges is None else float(charges.sum())
+    _warn_of_charge(net_charge)
     for element in options.mobile or ():
         whole.indices(element)
-    trajectory = whole
-    if options.frame_of is not None:
-        net_charge = None if charges is None else float(charges.sum())
-        trajectory = whole.relative_to(options.frame_of, net_charge)
+    window = tuple(options.fit or (part * whole.duration for part in _WINDOW))
+    trajectory, notes = seen(options, whole, net_charge, window[1])
     field = trajectory.constant_field()
     temperature = _temperature(options, trajectory)
-    window = tuple(options.fit or (part * trajectory.duration for part in _WINDOW))
     ions = {
         element: _Ions(
             diffusion(
@@ -161,7 +175,7 @@ def _analyse(options: argparse.Namespace) -> _Results:
     found = {}
     if temperature is not None and trajectory.pbc.all():
         found = _conductivities(options, trajectory, source, ions, temperature, window)
-    return _Results(trajectory, temperature, field, window, ions, found)
+    return _Results(trajectory, temperature, field, window, ions, found, notes, net_charge)
 
 
 def _charges(given: dict[str, float] | Path | None) -> tuple[Any, dict[str, float] | None]:
@@ -174,6 +188,17 @@ def _charges(given: dict[str, float] | Path | None) -> tuple[Any, dict[str, floa
     if not hasattr(model, "dipole"):
         raise InputError(f"--charges: `{given}` has no dipole, it is a {type(model).__name__}")
     return model, getattr(model, "formal_charges", None)
+
+
+def _warn_of_charge(net_charge: float | None) -> None:
+    """Warn of a net charge that is hardly meant."""
+    from ase_bec.data.net_charge import charge_text, unlikely_charge
+
+    reason = None if net_charge is None else unlikely_charge(net_charge)
+    if net_charge is not None and reason is not None:
+        warnings.warn(
+            f"--charges add up to {charge_text(net_charge)}, {reason}: check them", stacklevel=2
+        )
 
 
 def _temperature(options: argparse.Namespace, trajectory: Trajectory) -> float | None:
@@ -229,14 +254,22 @@ def _conductivities(
 def report(results: _Results, blocks: int) -> None:
     """Print what was found, with uncertainties."""
     from ase_bec.analysis.transport import haven_ratio
+    from ase_bec.cli.analyse_notes import outside
+    from ase_bec.data.net_charge import charge_text
 
     trajectory, first, last = results.trajectory, *(time / 1e3 for time in results.window)
     warmth = "" if results.temperature is None else f", {results.temperature:.0f} K"
-    place = "E = ({:g}, {:g}, {:g}) V/Å".format(*results.field)
+    place = "field unknown (D as without drift; give --field, 0 0 0 for none)"
+    if trajectory.field is not None:
+        place = "E = ({:g}, {:g}, {:g}) V/Å".format(*results.field)
+    if results.net_charge is not None:
+        place += f", net charge {charge_text(results.net_charge)}"
     print(
         f"{trajectory.duration / 1e3:g} ps in {len(trajectory)} frames{warmth}, {place}; "
         f"D from {first:g} to {last:g} ps; errors from {blocks} blocks"
     )
+    for note in (*results.notes, *outside(trajectory, blocks)):
+        print(note)
     if first < _VIBRATIONS:
         print(
             f"The fits begin at {first:g} ps, among the vibrations: D may be far off. "
@@ -280,49 +313,3 @@ def _column(ion: _Ions, results: _Results) -> dict[str, str]:
 
 def _scaled(value: Value, factor: float) -> Value:
     return type(value)(value.value * factor, value.error * factor)
-
-
-def _draw(path: Path, results: _Results) -> None:
-    """Draw displacements, drift and paths."""
-    from matplotlib.figure import Figure
-
-    from ase_bec.analysis.lines import plot_lines
-    from ase_bec.analysis.msd import mean_square_displacement
-
-    trajectory, field = results.trajectory, results.field
-    longest = max(trajectory.duration / 2, trajectory.interval)
-    moved = mean_square_displacement(trajectory, max_time=longest)
-    fastest = max(moved.values, key=lambda element: float(moved.total(element)[-1]))
-    figure = Figure(figsize=(11, 7), layout="constrained")
-    grid = figure.add_gridspec(2, 3)
-    axes = [figure.add_subplot(grid[k // 2, k % 2]) for k in range(4)]
-    moved.plot(axes[0])
-    moved.plot(axes[1], elements=[fastest], directions=True)
-    upward = int(abs(field).argmax()) if field.any() else 2
-    _draw_drift(axes[2], trajectory, upward)
-    lines = figure.add_subplot(grid[:, 2])
-    plot_lines(trajectory, plane="xyz"[upward - 1 if upward else 1] + "xyz"[upward], ax=lines)
-    _draw_diffusion(axes[3], results.ions)
-    for ax in (*axes, lines):
-        ax.legend(frameon=False)
-    save_figure(figure, path)
-
-
-def _draw_drift(ax: Axes, trajectory: Trajectory, axis: int) -> None:
-    """Draw the mean displacement of each element along an axis."""
-    for element in trajectory.elements:
-        centre = trajectory.positions[:, trajectory.indices(element), axis].mean(axis=1)
-        elapsed = (trajectory.times - trajectory.times[0]) / 1e3
-        ax.plot(elapsed, centre - centre[0], label=element)
-    ax.set_xlabel("Time (ps)")
-    ax.set_ylabel(f"Mean displacement along {'xyz'[axis]} (Å)")
-
-
-def _draw_diffusion(ax: Axes, ions: dict[str, _Ions]) -> None:
-    """Draw the diffusion coefficients along each direction with their errors."""
-    for element, ion in ions.items():
-        found = ion.diffusion.in_cm2_per_s()
-        ax.errorbar(range(3), found.values, yerr=found.errors, fmt="o", capsize=3, label=element)
-    ax.set_xticks(range(3), ["x", "y", "z"])
-    ax.set_xlim(-0.5, 2.5)
-    ax.set_ylabel("Diffusion coefficient (cm²/s)")

@@ -3,21 +3,25 @@
 from __future__ import annotations
 
 import argparse
+import math
 from pathlib import Path
 
-from ase_bec.cli.errors import input_checked, require_new
+from ase_bec.cli.errors import claimed, input_checked
 from ase_bec.cli.inputs import charges
 
 NAME = "convert"
 HELP = "read first-principles results and write them as one extended XYZ file"
 DETAILS = """\
-Reads extended XYZ, VASP OUTCAR and vasprun.xml, Quantum ESPRESSO pw.x (text, XML) and ph.x, ABINIT
-DDB and phonopy BORN, also compressed; converts units and index order, checks, prints a summary.
+Reads extended XYZ, ASE trajectories, VASP OUTCAR and vasprun.xml, Quantum ESPRESSO pw.x (text, XML)
+and ph.x, ABINIT DDB and phonopy BORN, also compressed; converts units and index order, checks,
+prints a summary. Frames of a calculation in an electric field are taken with their values without
+it, where they carry them (energy_zero_field and the like).
 
 examples:
   ase-bec convert run1/OUTCAR run2/vasprun.xml.gz --output data.xyz
   ase-bec convert scf.out ph.out --sum-rule O --output data.xyz
   ase-bec convert old.xyz --key energy=E_pbe --unit forces=Ry/bohr --output data.xyz
+  ase-bec convert BORN --net-charge 1 --sum-rule uniform --output defect.xyz
 """
 
 
@@ -41,7 +45,7 @@ def _add_reading(parser: argparse.ArgumentParser) -> None:
         type=_pair,
         default=[],
         metavar="LABEL=KEY",
-        help="key of a label in extended XYZ",
+        help="key of a label in extended XYZ or a trajectory",
     )
     reading.add_argument(
         "--unit",
@@ -49,12 +53,18 @@ def _add_reading(parser: argparse.ArgumentParser) -> None:
         type=_pair,
         default=[],
         metavar="LABEL=UNIT",
-        help="unit of a label in extended XYZ",
+        help="unit of a label in extended XYZ or a trajectory",
     )
     reading.add_argument(
         "--displacement-first",
         action="store_true",
         help="Born charges in extended XYZ are [displacement, field]",
+    )
+    reading.add_argument(
+        "--net-charge",
+        type=_charge,
+        metavar="E",
+        help="net charge in e of structures whose file doesn't tell it",
     )
     reading.add_argument(
         "--allow-unconverged",
@@ -79,6 +89,11 @@ def _add_changes(parser: argparse.ArgumentParser) -> None:
         help="Born charges from forces of one structure in several fields",
     )
     changes.add_argument(
+        "--keep-fields",
+        action="store_true",
+        help="write labels computed in an electric field as they are, with their electric_field",
+    )
+    changes.add_argument(
         "--fold",
         type=_formal,
         metavar="Li=1,P=5,O=-2",
@@ -88,8 +103,12 @@ def _add_changes(parser: argparse.ArgumentParser) -> None:
 
 def run(options: argparse.Namespace) -> int:
     """Read, check, write."""
-    if options.output is not None:
-        require_new((options.output,), options.overwrite)
+    outputs = [] if options.output is None else [options.output]
+    with claimed(outputs, options.overwrite):
+        return _converted(options)
+
+
+def _converted(options: argparse.Namespace) -> int:
     from ase_bec.data import (
         Dataset,
         charges_from_fields,
@@ -97,6 +116,7 @@ def run(options: argparse.Namespace) -> int:
         write_dataset,
     )
     from ase_bec.data.checks import notes
+    from ase_bec.data.in_field import require_zero_field
 
     with input_checked():
         data = read_dataset(
@@ -105,12 +125,18 @@ def run(options: argparse.Namespace) -> int:
             keys=dict(options.key),
             units=dict(options.unit),
             displacement_first=options.displacement_first,
+            net_charge=options.net_charge,
             allow_unconverged=options.allow_unconverged,
             check_units=not options.no_unit_check,
         )
         if options.from_fields:
             frames = charges_from_fields(data)
             data = Dataset(frames, notes(frames))
+        if not options.keep_fields:
+            require_zero_field(
+                data,
+                "--from-fields makes Born charges of them, --keep-fields writes them as they are",
+            )
         if options.sum_rule is not None:
             rule = options.sum_rule
             data = data.with_sum_rule(rule if rule == "uniform" else rule.split(","))
@@ -129,6 +155,16 @@ def _pair(text: str) -> tuple[str, str]:
     if not (label and equals and value):
         raise argparse.ArgumentTypeError(f"must be LABEL=VALUE, got {text!r}")
     return label, value
+
+
+def _charge(text: str) -> float:
+    try:
+        charge = float(text)
+    except ValueError:
+        charge = math.nan
+    if not math.isfinite(charge):
+        raise argparse.ArgumentTypeError(f"must be a number of e, such as -1, got {text!r}")
+    return charge
 
 
 def _formal(text: str) -> dict[str, float]:

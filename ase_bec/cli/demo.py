@@ -7,7 +7,7 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ase_bec.cli.errors import input_checked, require_new
+from ase_bec.cli.errors import claimed, input_checked, require_new
 from ase_bec.cli.neb_report import report
 from ase_bec.plotting import save_figure
 
@@ -46,11 +46,22 @@ def run(options: argparse.Namespace) -> int:
     with input_checked():
         table = files["md"].with_suffix(".csv")
         require_new((*files.values(), picture, table), options.overwrite)
+    with claimed([picture], options.overwrite):
+        return _run(options, files, picture)
+
+
+def _run(options: argparse.Namespace, files: dict[str, Path], picture: Path) -> int:
+    from ase_bec.data.net_charge import charge_text
+    from ase_bec.models import load
     from ase_bec.workflows.barriers.neb import interpolate_path
     from ase_bec.workflows.structures.crystals import beta_lithium_phosphate, vacancy_hop
 
     ends = vacancy_hop(beta_lithium_phosphate((2, 2, 2)), "Li", axis=2)
-    print(f"{ends[0].get_chemical_formula()}: one Li hops along z into a vacancy")
+    model: Any = load(CHARGES)
+    charge = charge_text(sum(model.formal_charges[symbol] for symbol in ends[0].symbols))
+    print(
+        f"{ends[0].get_chemical_formula()}, net charge {charge}: one Li hops along z into a vacancy"
+    )
     paths = _paths(interpolate_path(*ends, images=5), files)
     report(paths, climb=True)
     run_dynamics(paths["E = 0"].images[0], files["md"], options.overwrite)

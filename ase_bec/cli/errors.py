@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
+
+from ase_bec.locks import locked
 
 
 class InputError(Exception):
@@ -16,7 +18,10 @@ def input_checked() -> Iterator[None]:
     """Turn the errors by which the library refuses bad input into :class:`InputError`."""
     try:
         yield
-    except (ValueError, TypeError, OSError, NotImplementedError, ImportError) as error:
+    except (
+        ValueError, TypeError, OSError, NotImplementedError, ImportError, RecursionError,
+        OverflowError, MemoryError,
+    ) as error:  # fmt: skip
         raise InputError(" ".join(str(error).split()) or type(error).__name__) from error
 
 
@@ -27,3 +32,15 @@ def require_new(paths: Iterable[Path], overwrite: bool) -> None:
             raise InputError(f"--output: there is no folder `{path.parent}`")
         if path.exists() and not overwrite:
             raise InputError(f"`{path}` exists: give --overwrite or another --output")
+
+
+@contextmanager
+def claimed(paths: Iterable[Path], overwrite: bool) -> Iterator[None]:
+    """Hold outputs against other runs, none of which exists unless it may be replaced."""
+    outputs = list(paths)
+    require_new(outputs, overwrite)
+    with ExitStack() as stack:
+        with input_checked():
+            stack.enter_context(locked(*outputs, again=True))
+        require_new(outputs, overwrite)  # none has come meanwhile
+        yield

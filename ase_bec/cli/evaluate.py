@@ -5,13 +5,14 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from ase_bec.cli.errors import InputError, input_checked, require_new
+from ase_bec.cli.errors import InputError, claimed, input_checked
 
 NAME = "evaluate"
 HELP = "compare a model with first-principles data"
 DETAILS = """\
 Prints RMSE and MAE of all components, by element, and on and off the diagonal of Born charges.
-Beside them stands the spread: the RMSE of predicting the mean of each element's labels.
+Beside them stands the spread: the RMSE of predicting the mean of each element's labels. Frames that
+the model was trained on are counted.
 
 example:
   ase-bec evaluate bec.pt frames.xyz --plot parity.png
@@ -28,19 +29,28 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(options: argparse.Namespace) -> int:
     """Evaluate the model."""
-    if options.plot is not None:
-        if options.plot.suffix != ".png":
-            raise InputError(f"--plot must end in .png, got `{options.plot}`")
-        require_new([options.plot], options.overwrite)
+    if options.plot is not None and options.plot.suffix != ".png":
+        raise InputError(f"--plot must end in .png, got `{options.plot}`")
+    with claimed([] if options.plot is None else [options.plot], options.overwrite):
+        return _evaluated(options)
+
+
+def _evaluated(options: argparse.Namespace) -> int:
     from ase_bec.data import read_dataset
+    from ase_bec.data.in_field import require_zero_field
     from ase_bec.models import load
     from ase_bec.training.evaluation import error_table, errors_of, evaluate
+    from ase_bec.training.known_frames import known_frames_text
     from ase_bec.training.parity import plot_parity
 
     with input_checked():
         model = load(options.model)
         data = read_dataset(options.data)
+        require_zero_field(data, "evaluate on frames computed without a field")
+        known = known_frames_text(model, data, options.data)
         comparisons = evaluate(model, data, progress=True)
+        if known is not None:
+            print(known)
         for comparison in comparisons:
             print(f"{comparison.name} in {comparison.unit}, {len(data)} frames")
             print(error_table(errors_of(comparison)))

@@ -4,16 +4,21 @@ from __future__ import annotations
 
 import argparse
 from collections.abc import Callable
+from copy import deepcopy
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ase_bec.cli import inputs
 from ase_bec.cli.errors import InputError
+from ase_bec.cli.field_units import FieldVector, field_strength
 
 if TYPE_CHECKING:
     from ase import Atoms
     from ase.calculators.calculator import Calculator
+
+    from ase_bec.calculators.charges import ChargeSource
+    from ase_bec.calculators.field import FieldCalculator
 
 Factory = Callable[[], "Calculator"]
 
@@ -26,16 +31,29 @@ def add_arguments(parser: argparse.ArgumentParser, energies: tuple[str, ...]) ->
     field.add_argument(
         "--field",
         nargs=3,
-        type=float,
+        action=FieldVector,
         default=(0.0, 0.0, 0.0),
         metavar=("X", "Y", "Z"),
-        help="V/Å (default: 0 0 0)",
+        help="V/Å, or each component with a unit such as 10MV/cm (default: 0 0 0)",
+    )
+    field.add_argument(
+        "--field-limit",
+        type=field_strength,
+        metavar="E",
+        help="field from which it is refused (default: 10 V/Å, with a warning from 1 V/Å)",
     )
     field.add_argument(
         "--charges",
         type=inputs.charges,
         metavar="Li=1,P=5,O=-2|FILE",
         help="charges per element in e, or a model of Born charges",
+    )
+    field.add_argument(
+        "--net-charge",
+        type=float,
+        metavar="Q",
+        help="of the cell in e, where it is meant not to be whole or to exceed 2; charges that add "
+        "up to another one are refused",
     )
     field.add_argument(
         "--energy",
@@ -92,14 +110,22 @@ class Calculators:
         there is no field.
     note
         One line about the energy in the field, or an empty one.
+    net_charge
+        Sum of the charges in e, None without charges.
     """
 
     bare: Factory
-    charged: Callable[[Atoms], Calculator] | None
+    charged: Callable[[Atoms], FieldCalculator] | None
     note: str
+    net_charge: float | None = None
 
 
-def calculators(options: argparse.Namespace, atoms: Atoms, without_dipole: str) -> Calculators:
+def calculators(
+    options: argparse.Namespace,
+    atoms: Atoms,
+    without_dipole: str,
+    field: tuple[float, ...] | None = None,
+) -> Calculators:
     """Make the calculators of a command's options and check them on the atoms.
 
     Parameters
@@ -110,6 +136,8 @@ def calculators(options: argparse.Namespace, atoms: Atoms, without_dipole: str) 
         Structure to check elements and charges with.
     without_dipole
         Energy of the field to choose for charges without a dipole.
+    field
+        V/Å, that of the options by default.
 
     Raises
     ------
@@ -117,14 +145,18 @@ def calculators(options: argparse.Namespace, atoms: Atoms, without_dipole: str) 
         If the model, the charges or the field are of no use for the atoms.
     """
     bare = potential(options.nnp, options.device, options.dtype, atoms)
-    if not any(options.field):
-        return Calculators(bare, None, "")
+    vector = options.field if field is None else field
     if options.charges is None:
-        raise InputError("--field needs --charges: charges per element, or a model of them")
+        for name, given in {"--field": any(vector), "--net-charge": options.net_charge}.items():
+            if given:
+                raise InputError(f"{name} needs --charges: charges per element, or a model of them")
+        return Calculators(bare, None, "")
     from ase_bec.calculators.charges import as_charge_source
     from ase_bec.calculators.field import FieldCalculator
 
     source = as_charge_source(options.charges)
+    if not any(vector):
+        return Calculators(bare, None, "", _net_charge(source, atoms, options.net_charge))
     energy, note = options.energy, ""
     if energy is None:
         energy = "potential"
@@ -139,17 +171,34 @@ def calculators(options: argparse.Namespace, atoms: Atoms, without_dipole: str) 
         return FieldCalculator(
             bare(),
             source,
-            options.field,
+            vector,
             reference=start if reference is None and energy == "work" else reference,
             energy=energy,
             components=options.components,
             net_force=options.net_force,
+            net_charge=options.net_charge,
+            field_limit=options.field_limit,
         )
 
     tried = atoms.copy()
     tried.calc = charged(atoms)
     tried.get_forces()  # refuses what it cannot serve before it computes
-    return Calculators(bare, charged, note)
+    return Calculators(bare, charged, note, tried.calc.extras["net_charge"])
+
+
+def _net_charge(source: ChargeSource, atoms: Atoms, given: float | None) -> float:
+    """Sum of charges that no field acts on."""
+    import numpy as np
+
+    from ase_bec.calculators.electric import sum_rule
+    from ase_bec.calculators.net_charge import NetCharge
+
+    source.check(atoms, np.zeros(3))
+    tensors = source.born_charges(atoms)
+    net_charge = NetCharge(given)
+    net_charge.require(atoms, lambda: tensors)
+    net_charge.warn()
+    return sum_rule(tensors).net_charge
 
 
 _NOTES = {
@@ -178,8 +227,6 @@ def potential(path: str, device: str | None, dtype: str, atoms: Atoms) -> Factor
             f"--nnp: `{path}` knows {', '.join(model.elements)}, not {', '.join(unknown)}"
         )
 
-    def make() -> NNPCalculator:
-        return NNPCalculator(model, device=device, dtype=dtype)
-
-    make()  # refuses another kind of model, or a device that is not there
-    return make
+    # It refuses another kind of model, or a device that is not there. Its copies share the model.
+    first = NNPCalculator(model, device=device, dtype=dtype)
+    return lambda: deepcopy(first)

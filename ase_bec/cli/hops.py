@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING
 
 from ase_bec.atomic_files import atomic_path
 from ase_bec.cli import inputs
-from ase_bec.cli.errors import InputError, input_checked, require_new
+from ase_bec.cli.errors import InputError, claimed, input_checked
+from ase_bec.cli.field_units import FieldVector
 
 if TYPE_CHECKING:
     from ase_bec.workflows.barriers.distinct_hops import Hop
@@ -36,7 +37,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--repeat", nargs=3, type=int, metavar="N", default=(1, 1, 1), help="cells along each axis"
     )
     parser.add_argument(
-        "--field", nargs=3, type=float, metavar=("X", "Y", "Z"), help="direction of the field"
+        "--field",
+        nargs=3,
+        action=FieldVector,
+        metavar=("X", "Y", "Z"),
+        help="direction of the field",
     )
     parser.add_argument(
         "--site",
@@ -62,7 +67,13 @@ def run(options: argparse.Namespace) -> int:
     with input_checked():
         hops = _found(options)
         files = _files(options, len(hops))
-    _report(hops, options.field is not None)
+    with claimed([path for pair in files for path in pair], options.overwrite):
+        _report(hops, options.field is not None)
+        _write(files, hops)
+    return 0
+
+
+def _write(files: list[tuple[Path, Path]], hops: list[Hop]) -> None:
     from ase.io import write
 
     with input_checked():
@@ -70,16 +81,24 @@ def run(options: argparse.Namespace) -> int:
             for path, atoms in ((initial, hop.initial), (final, hop.final)):
                 with atomic_path(path) as temporary:
                     write(temporary, atoms)
-    return 0
 
 
 def _found(options: argparse.Namespace) -> list[Hop]:
     from ase_bec.workflows.barriers.distinct_hops import interstitial_hops, vacancy_hops
+    from ase_bec.workflows.barriers.supercells import needed_repeats, shortest_lattice_vector
 
     if min(options.repeat) < 1:
         raise InputError(f"--repeat must be positive, got {min(options.repeat)}")
     cell = inputs.read_structure(options.structure, options.format, None)
     crystal = cell.repeat(options.repeat)
+    size = options.cutoff, options.tolerance
+    if crystal.cell.rank == 3 and needed_repeats(crystal, *size) != (1, 1, 1):
+        enough = "--repeat {} {} {} is enough".format(*needed_repeats(cell, *size))
+        half = shortest_lattice_vector(crystal.cell.array) / 2
+        raise InputError(
+            f"--cutoff must be less than half the shortest lattice vector, {half:.2f} Å, got "
+            f"{options.cutoff:g}: {enough}"
+        )
     more = options.cutoff, options.field, options.tolerance
     if options.site is None:
         return vacancy_hops(crystal, options.species, *more)
@@ -92,7 +111,6 @@ def _files(options: argparse.Namespace, count: int) -> list[tuple[Path, Path]]:
         return []
     stems = [f"{options.output}-{k}" for k in range(count)]
     ends = [[Path(f"{s}-{end}.{options.extension}") for end in ("initial", "final")] for s in stems]
-    require_new([path for pair in ends for path in pair], options.overwrite)
     return [(initial, final) for initial, final in ends]
 
 

@@ -64,5 +64,9 @@ def _model(path: str) -> list[tuple[str, str]]:
         ("elements", ", ".join(model.elements)),
         ("cutoff", f"{float(model.cutoff):g} Å"),
         *([("functions", str(descriptor.n_features))] if descriptor is not None else []),
-        *((name, str(value)) for name, value in getattr(model, "metadata", {}).items()),
+        *(
+            (name, str(value))
+            for name, value in getattr(model, "metadata", {}).items()
+            if name != "frame_hashes"
+        ),
     ]

@@ -6,6 +6,7 @@ import argparse
 import math
 import re
 from collections.abc import Callable
+from contextlib import ExitStack
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -60,12 +61,17 @@ def charges(text: str) -> dict[str, float] | Path:
 
 
 def read_structure(path: Path, file_format: str | None, types: list[str] | None) -> Atoms:
-    """Read a structure, the last one where a file holds several.
+    """Read a structure, the last one where a file holds several; as :func:`read_frame`."""
+    return read_frame(path, file_format, types)[0]
+
+
+def read_frame(path: Path, file_format: str | None, types: list[str] | None) -> tuple[Atoms, str]:
+    """Read a structure, and say which one it is where a file holds several.
 
     Parameters
     ----------
     path
-        Any file that ASE reads.
+        Any file that ASE reads. ``path@k`` is its frame k, from 0, or from the end where negative.
     file_format
         ASE's name of the format; found from the file by default.
     types
@@ -77,10 +83,12 @@ def read_structure(path: Path, file_format: str | None, types: list[str] | None)
     InputError
         If there is no such file or it cannot be read.
     """
-    import ase.io
     import numpy as np
     from ase import Atoms
 
+    from ase_bec.data.field_labels import remove_field_labels
+
+    path, frame = _frame(path)
     if not path.is_file():
         raise InputError(f"there is no file `{path}`")
     lammps = file_format == "lammps-data" or (file_format is None and _is_lammps_data(path))
@@ -88,11 +96,11 @@ def read_structure(path: Path, file_format: str | None, types: list[str] | None)
         raise InputError(
             f"`{path}` is a LAMMPS data file: give --species, the elements of its types 1, 2, …"
         )
-    read: Callable[[], Any] = partial(ase.io.read, path, format=file_format)
+    read: Callable[[], Any] = partial(_chosen, path, frame, file_format)
     if lammps and types is not None:
         read = partial(_read_lammps_data, path, types)
     try:
-        atoms = read()
+        atoms, which = read()
     except Exception as error:  # readers fail in all ways on a file of another kind
         reason = " ".join(str(error).split()) or type(error).__name__
         raise InputError(f"cannot read a structure from `{path}`: {reason}") from error
@@ -100,7 +108,37 @@ def read_structure(path: Path, file_format: str | None, types: list[str] | None)
         raise InputError(f"`{path}` holds no atoms")
     if not np.isfinite(atoms.positions).all():
         raise InputError(f"`{path}` holds positions that are not finite")
-    return atoms
+    remove_field_labels(atoms)  # of another calculation
+    return atoms, which
+
+
+def _frame(path: Path) -> tuple[Path, int | None]:
+    """Take ``path@k`` apart, unless there is a file of that name."""
+    name, at, number = path.name.rpartition("@")
+    if path.exists() or not at or not re.fullmatch(r"-?\d+", number):
+        return path, None
+    return path.with_name(name), int(number)
+
+
+def _chosen(path: Path, frame: int | None, file_format: str | None) -> tuple[Any, str]:
+    """Read one frame of a file, and say which of how many."""
+    import ase.io
+
+    from ase_bec.trajectory_files import open_trajectory
+
+    with ExitStack() as stack:
+        if path.suffix == ".traj" and file_format in (None, "traj"):
+            frames: Any = stack.enter_context(open_trajectory(path))
+        else:
+            frames = ase.io.read(path, index=":", format=file_format)
+        count, index = len(frames), -1 if frame is None else frame
+        if not -count <= index < count:
+            raise ValueError(f"structure {index} must be one of the {count} there are")
+        atoms = frames[index]
+    if count == 1:
+        return atoms, ""
+    which = "the last" if frame is None else f"number {index % count}"
+    return atoms, f"of the {count} structures in {path} {which}"
 
 
 def _is_lammps_data(path: Path) -> bool:
@@ -111,7 +149,7 @@ def _is_lammps_data(path: Path) -> bool:
     )
 
 
-def _read_lammps_data(path: Path, types: list[str]) -> Atoms:
+def _read_lammps_data(path: Path, types: list[str]) -> tuple[Atoms, str]:
     from ase import Atoms
     from ase.data import atomic_numbers
     from ase.io.lammpsdata import read_lammps_data
@@ -123,7 +161,7 @@ def _read_lammps_data(path: Path, types: list[str]) -> Atoms:
         raise ValueError(f"atom type {error.args[0]} has no element in --species") from None
     atoms = Atoms(read.numbers, read.positions, cell=read.cell, pbc=read.pbc)
     atoms.set_velocities(read.get_velocities())
-    return atoms
+    return atoms, ""
 
 
 def _require_element(symbol: str) -> None:

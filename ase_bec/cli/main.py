@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import argparse
+import re
 import sys
 import warnings
 from collections.abc import Sequence
 from functools import partial
-from typing import NoReturn
+from typing import Any, NoReturn
 
 from ase_bec import __version__
 from ase_bec.cli import (
@@ -24,6 +25,7 @@ from ase_bec.cli import (
     train,
 )
 from ase_bec.cli.errors import InputError
+from ase_bec.cli.field_units import NEGATIVE
 from ase_bec.interruption import handling_interruption
 
 DESCRIPTION = """\
@@ -35,7 +37,11 @@ example:
 
 
 class _Parser(argparse.ArgumentParser):
-    """Parser that answers bad input with one line."""
+    """Parser that answers bad input with one line, and takes -10MV/cm for a number."""
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self._negative_number_matcher = re.compile(NEGATIVE)
 
     def error(self, message: str) -> NoReturn:
         self.exit(2, f"{self.prog}: error: {' '.join(message.split())}\n")

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import argparse
+import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ase_bec.cli import dynamics, field, inputs
-from ase_bec.cli.errors import InputError, input_checked, require_new
+from ase_bec.cli.errors import InputError, claimed, input_checked, require_new
 from ase_bec.plotting import save_figure
 
 if TYPE_CHECKING:
@@ -21,10 +22,12 @@ HELP = "run molecular dynamics in a field; interrupt it at any moment and resume
 DETAILS = """\
 Writes the trajectory, with unwrapped positions; a table beside it that ends in .csv (step, time,
 temperature, enthalpy H, H + kinetic energy, field, mean displacement of each element and, where
-the charges have a dipole, polarization and current density); and a picture of it, .png. After an
-interruption, even a kill, the same command with --resume goes on from the last frame; a longer
---time makes a finished run longer. H + kinetic energy is not conserved in a field that changes
-with time: the column work_eV is the work of the change.
+the charges have a dipole, polarization and current density; and, where the models tell, the
+number of atoms outside their range); and a picture of it, .png. After an interruption, even a
+kill, the same command with --resume goes on from the last frame, or starts where there is none
+yet; a longer --time makes a finished run longer. A run that is no longer physical stops.
+H + kinetic energy is not conserved in a field that changes with time: the column work_eV is the
+work of the change.
 
 examples:
   ase-bec md start.vasp --nnp model.nnp --charges Li=1,P=5,O=-2 --field 0 0 0.1 \\
@@ -36,7 +39,11 @@ examples:
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the arguments of this command."""
-    parser.add_argument("start", type=Path, help="structure to start from, in any ASE format")
+    parser.add_argument(
+        "start",
+        type=Path,
+        help="structure to start from, in any ASE format; FILE@K for number K, from 0, of several",
+    )
     run_ = parser.add_argument_group("dynamics")
     run_.add_argument(
         "--time", type=inputs.time, metavar="TIME", required=True, help="whole time, such as 10ps"
@@ -51,6 +58,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     dynamics.add_integration(run_, timestep="1fs")
     field.add_arguments(parser, energies=("potential", "work", "none"))
     _add_shape(parser)
+    dynamics.add_limits(parser)
     output = parser.add_argument_group("output")
     output.add_argument(
         "--output", type=Path, metavar="TRAJ", default=Path("md.traj"), help="(default: md.traj)"
@@ -81,38 +89,56 @@ def _add_shape(parser: argparse.ArgumentParser) -> None:
 def run(options: argparse.Namespace) -> int:
     """Run or resume the dynamics."""
     with input_checked():
-        settings, atoms, note = _prepare(options)
-    if note:
-        print(note)
+        settings, atoms, header = _prepare(options)
+    picture = options.output.with_suffix(".png")
+    with claimed([picture], options.overwrite or options.resume):
+        return _run(options, settings, atoms, header, picture)
+
+
+def _run(
+    options: argparse.Namespace,
+    settings: MDSettings,
+    atoms: Atoms,
+    header: list[str],
+    picture: Path,
+) -> int:
+    from ase_bec.workflows.dynamics.limits import UnphysicalStructure
     from ase_bec.workflows.dynamics.md import run_md
 
+    resume = options.resume and options.output.exists()
+    if options.resume and not resume:
+        require_new([options.output.with_suffix(".csv")], False)
+        header += ["There is nothing to go on with yet: the run starts from the beginning."]
+
     with input_checked():
-        done = run_md(
-            atoms,
-            options.output,
-            settings,
-            options.time,
-            resume=options.resume,
-            overwrite=options.overwrite,
-            progress=True,
-        )
-    table = options.output.with_suffix(".csv")
+        try:
+            done = run_md(
+                atoms,
+                options.output,
+                settings,
+                options.time,
+                resume=resume,
+                overwrite=options.overwrite,
+                progress=True,
+                begin=lambda: print("\n".join(header)),
+            )
+        except UnphysicalStructure as error:
+            print(f"{options.prog}: stopped: {error}", file=sys.stderr)
+            print(_files(options.output, picture))
+            return 1
     time = done.step * settings.timestep / 1e3
-    picture = _draw(options.output)
-    print(f"{done.frames} frames, {time:g} ps, in {options.output}; table {table}, {picture}")
+    print(f"{done.frames} frames, {time:g} ps, in {_files(options.output, picture)}")
     if not done.completed:
         print("Interrupted: the same command with --resume goes on.")
     return 0 if done.completed else 130
 
 
-def _prepare(options: argparse.Namespace) -> tuple[MDSettings, Atoms, str]:
+def _prepare(options: argparse.Namespace) -> tuple[MDSettings, Atoms, list[str]]:
     """Check all input, before anything is computed or written."""
     from ase_bec.workflows.dynamics.settings import MDSettings
 
     if options.output.suffix != ".traj":
         raise InputError(f"--output must end in .traj, got `{options.output}`")
-    if options.resume and not options.output.exists():
-        raise InputError(f"--resume: there is no `{options.output}` to go on with")
     if not options.resume:
         files = (options.output.with_suffix(end) for end in (".traj", ".csv", ".png"))
         require_new(files, options.overwrite)
@@ -123,15 +149,38 @@ def _prepare(options: argparse.Namespace) -> tuple[MDSettings, Atoms, str]:
         relaxation_time=options.relaxation_time,
         interval=options.interval,
         seed=options.seed,
+        limits=dynamics.limits(options),
     )
     settings.steps(options.time)
-    atoms = inputs.read_structure(options.start, options.format, options.species)
+    atoms, which = inputs.read_frame(options.start, options.format, options.species)
     makers = field.calculators(options, atoms, without_dipole="none")
     atoms.calc = makers.bare() if makers.charged is None else makers.charged(atoms.copy())
     function = _shaped(options)
     if function is not None:
         atoms.calc.field = function
-    return settings, atoms, makers.note
+    header = _header(options, atoms, which, settings, makers, function)
+    return settings, atoms, [makers.note, *header] if makers.note else header
+
+
+def _header(
+    options: argparse.Namespace,
+    atoms: Atoms,
+    which: str,
+    settings: MDSettings,
+    makers: field.Calculators,
+    function: FieldFunction | None,
+) -> list[str]:
+    """What is going to be computed."""
+    from ase_bec.cli.header import dynamics_line, field_line, field_text, structure_line
+
+    text = field_text(options.field)
+    if function is not None:
+        text += f", the amplitude of {function}"
+    return [
+        structure_line(atoms, [which]),
+        field_line(options.charges, makers.net_charge, text),
+        dynamics_line(settings, options.time),
+    ]
 
 
 def _shaped(options: argparse.Namespace) -> FieldFunction | None:
@@ -153,10 +202,12 @@ def _shaped(options: argparse.Namespace) -> FieldFunction | None:
     return SineField(options.field, period)
 
 
-def _draw(trajectory: Path) -> Path:
-    """Draw the table beside the trajectory."""
+def _files(trajectory: Path, picture: Path) -> str:
+    """Draw the table, and name what there is."""
     from ase_bec.workflows.dynamics.table import plot_run
 
-    picture = trajectory.with_suffix(".png")
+    table = trajectory.with_suffix(".csv")
+    if not table.exists():
+        return f"{trajectory}"
     save_figure(plot_run(trajectory), picture, dpi=120)
-    return picture
+    return f"{trajectory}; table {table}, {picture}"

@@ -8,12 +8,14 @@ import math
 import os
 import sys
 from collections.abc import Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ase_bec.cli import field, inputs
 from ase_bec.cli.errors import InputError, input_checked, require_new
+from ase_bec.cli.field_units import field_strength
 from ase_bec.cli.neb_report import (
     draw,
     draw_fields,
@@ -55,6 +57,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("final", type=Path, help="structure after the hop, atoms in the same order")
     band = parser.add_argument_group("band")
     band.add_argument(
+        "--match",
+        action="store_true",
+        help="reorder equal ions of the final structure by nearest image to the initial one",
+    )
+    band.add_argument(
         "--images", type=int, metavar="N", default=6, help="between the ends (default: 6)"
     )
     band.add_argument("--climb", action="store_true", help="let the highest image climb")
@@ -78,9 +85,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--fields",
         nargs="+",
-        type=float,
+        type=field_strength,
         metavar="E",
-        help="strengths in V/Å along --field, whose length then does not count; zero is added",
+        help="strengths along --field, whose length then does not count, in V/Å or each with a "
+        "unit such as 10MV/cm; zero is added",
     )
     output = parser.add_argument_group("output")
     output.add_argument("--output", default="neb", metavar="PREFIX", help="(default: neb)")
@@ -102,6 +110,7 @@ class _Task:
     strengths: tuple[float, ...]
     prefix: str
     scan: bool  # several fields
+    header: tuple[str, ...]
 
     def file(self, strength: float) -> Path:
         """Trajectory of the path in a field."""
@@ -142,14 +151,22 @@ def run(options: argparse.Namespace) -> int:
 
 
 def _run(options: argparse.Namespace, world: Any) -> int:
+    from ase_bec.workflows.barriers.workers import Workers, held
+
     with input_checked():
         task = _prepare(options)
-    if task.makers.note:
-        print(task.makers.note)
-    scan = _search(task, options, world)
-    if world is not None and world.rank > 0:
-        return 0 if scan.converged else 1
-    return _conclude(task, scan, options)
+    with ExitStack() as stack:
+        with input_checked():
+            stack.enter_context(held(task.outputs, Workers(world=world)))
+        require_new(task.outputs, options.overwrite or options.resume)
+        if task.makers.note:
+            print(task.makers.note)
+        print("\n".join(task.header))
+        with input_checked():
+            scan = _search(task, options, world)
+        if world is not None and world.rank > 0:
+            return 0 if scan.converged else 1
+        return _conclude(task, scan, options)
 
 
 def _prepare(options: argparse.Namespace) -> _Task:
@@ -160,23 +177,31 @@ def _prepare(options: argparse.Namespace) -> _Task:
                 f"--{name.replace('_', '-')} must be positive, got {getattr(options, name)}"
             )
     strengths = _strengths(options)
-    ends = [
-        inputs.read_structure(path, options.format, options.species)
+    read = [
+        inputs.read_frame(path, options.format, options.species)
         for path in (options.initial, options.final)
     ]
+    ends = [atoms for atoms, _ in read]
     from ase_bec.workflows.barriers.band_files import read_band
-    from ase_bec.workflows.barriers.neb import interpolate_path
+    from ase_bec.workflows.barriers.band_identity import require_same_ends
+    from ase_bec.workflows.barriers.neb import interpolate_path, match_ions
 
+    given = tuple(ends)
+    if options.match:
+        ends[1] = match_ions(*ends)
     band = interpolate_path(ends[0], ends[1], options.images)
     if options.restart is not None:
         try:
             band = read_band(options.restart, ends[0])
+            require_same_ends(options.restart, band, ends[0], ends[1])
         except (OSError, ValueError) as error:
             raise InputError(f"--restart: {error}") from error
-    makers = field.calculators(options, ends[0], without_dipole="work")
     direction = tuple(options.field)
+    strongest = _strongest(direction, strengths)
+    makers = field.calculators(options, ends[0], without_dipole="work", field=strongest)
+    header = _header(options, [which for _, which in read], given, ends, strengths, makers)
     scan = options.fields is not None
-    task = _Task(band, makers, direction, strengths, options.output, scan)
+    task = _Task(band, makers, direction, strengths, options.output, scan, header)
     require_new(task.outputs, options.overwrite or options.resume)
     if options.resume:
         for file in filter(Path.is_file, map(task.file, (0.0, *strengths))):
@@ -194,6 +219,38 @@ def _strengths(options: argparse.Namespace) -> tuple[float, ...]:
     if not all(map(math.isfinite, options.fields)):
         raise InputError(f"--fields must be finite, got {options.fields}")
     return tuple(dict.fromkeys(strength for strength in options.fields if strength))
+
+
+def _strongest(direction: tuple[float, ...], strengths: tuple[float, ...]) -> tuple[float, ...]:
+    """The strongest of the fields in V/Å."""
+    strength = max(strengths, key=abs, default=0.0)
+    length = math.hypot(*direction) or 1.0
+    return tuple(strength * component / length for component in direction)
+
+
+def _header(
+    options: argparse.Namespace,
+    which: Sequence[str],
+    given: Sequence[Atoms],
+    ends: Sequence[Atoms],
+    strengths: tuple[float, ...],
+    makers: field.Calculators,
+) -> tuple[str, ...]:
+    """What is going to be computed, from the ends as given and as they are used."""
+    from ase_bec.cli.header import ends_line, field_line, field_text, matched_line, structure_line
+    from ase_bec.workflows.barriers.matching import PathEnds
+
+    text = field_text(options.field)
+    if options.fields is not None:
+        direction = "({:g}, {:g}, {:g})".format(*options.field)
+        text = f"E = {', '.join(f'{s:g}' for s in (0.0, *strengths))} V/Å along {direction}"
+    after = PathEnds.of(*ends)
+    lines = (
+        structure_line(ends[0], which),
+        field_line(options.charges, makers.net_charge, text),
+        ends_line(after, options.images),
+    )
+    return (*lines, matched_line(PathEnds.of(*given), after)) if options.match else lines
 
 
 def _search(task: _Task, options: argparse.Namespace, world: Any) -> FieldPaths:
@@ -243,11 +300,14 @@ def _conclude(task: _Task, scan: FieldPaths, options: argparse.Namespace) -> int
         draw_fields(picture, scan)
     else:
         draw(picture, paths)
-    loose = [title for title, path in paths.items() if not path.converged]
+    loose = [k for k in order if not scan.paths[k].converged]
     if loose:
+        names = ", ".join(task.title(float(scan.strengths[k])) for k in loose)
+        files = " ".join(str(task.file(float(scan.strengths[k]))) for k in loose)
+        restart = f"--restart {task.file(0.0)}, or " if not scan.zero.converged else ""
         print(
-            f"{options.prog}: not converged to {options.fmax:g} eV/Å: {', '.join(loose)}; "
-            "go on with --restart",
+            f"{options.prog}: not converged to {options.fmax:g} eV/Å: {names}; go on with "
+            f"{restart}--resume (from {files})",
             file=sys.stderr,
         )
     return 1 if loose else 0

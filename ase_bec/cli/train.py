@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import argparse
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ase_bec.cli.errors import InputError, input_checked
+from ase_bec.locks import locked
 
 if TYPE_CHECKING:
     from ase_bec.training.run import Files, Result
@@ -31,7 +34,8 @@ and each may be given anew as key=value. Kinds of model: equivariant, message-pa
 accurate on little data and where bonds have long memories, some three times slower), vaf (that of
 Shimizu et al.) for Born charges, nnp for energies. Beside the model go a table of errors (.csv),
 its picture (.png) and, until the training is done, a checkpoint (.checkpoint): after an
-interruption, even a kill, the same command with --resume goes on as if nothing had happened.
+interruption, even a kill, the same command with --resume goes on as if nothing had happened, or
+begins where there is no checkpoint yet.
 
 example:
   ase-bec train bec.toml training.epochs=400 output=long.pt
@@ -57,8 +61,11 @@ def run(options: argparse.Namespace) -> int:
     with input_checked():
         config = read_config(options.config, options.settings)
         files = Files.of(config.output)
-    _check_output(files, options)
-    with input_checked(), processes(config.training.device) as together:
+    with (
+        input_checked(),
+        processes(config.training.device) as together,
+        _held(files, options, together.rank),
+    ):
 
         def say(text: str) -> None:
             if together.rank == 0:
@@ -86,12 +93,25 @@ def _report(files: Files, result: Result) -> None:
     print(f"{files.model} (model), {files.table} (errors while training), {files.picture}")
 
 
+@contextmanager
+def _held(files: Files, options: argparse.Namespace, rank: int) -> Iterator[None]:
+    """Check the outputs and hold them against other trainings, in the process that writes."""
+    if rank > 0:
+        yield
+        return
+    _check_output(files, options)
+    with locked(*files):
+        _check_output(files, options)  # none has come meanwhile
+        yield
+
+
 def _check_output(files: Files, options: argparse.Namespace) -> None:
     if files.model.suffix != ".pt":
         raise InputError(f"`output` must end in .pt, got `{files.model}`")
     if not files.model.parent.is_dir():
         raise InputError(f"`output`: there is no folder `{files.model.parent}`")
-    if options.resume or options.overwrite:
+    begun = options.resume and (files.checkpoint.exists() or files.model.exists())
+    if begun or options.overwrite:
         return
     for path in files:
         if path.exists():

@@ -83,7 +83,8 @@ def fold_polarization(
     frames
         Those without polarization are returned as they are.
     charges
-        Formal charge per element, e.
+        Formal charge per element, e: whole numbers, with which an atom in another cell takes its
+        baseline along by whole quanta.
     reference
         Structure of the same atoms in the same order, such as the paraelectric one. Without
         polarization of its own, its :math:`D^{ref}` is that of the formal charges.
@@ -99,7 +100,8 @@ def fold_polarization(
     Raises
     ------
     ValueError
-        If an element has no charge, a cell is not periodic, or the reference has other atoms.
+        If an element has no charge or one that is not whole, a cell is not periodic, or the
+        reference has other atoms.
 
     References
     ----------
@@ -108,6 +110,7 @@ def fold_polarization(
     """
     if not quantum > 0:
         raise ValueError(f"`quantum` must be positive, got {quantum}")
+    _require_whole(charges)
     folded = []
     for frame in frames:
         dipole = frame.dipole
@@ -122,6 +125,18 @@ def fold_polarization(
             frame = replace(frame, polarization=(baseline + rest) / volume)
         folded.append(frame)
     return folded
+
+
+def _require_whole(charges: Mapping[str, float]) -> None:
+    """Refuse charges with which the branch would depend on the cells that atoms are in."""
+    parts = {s: float(q) for s, q in charges.items() if abs(float(q) - round(float(q))) > 1e-6}
+    if parts:
+        listed = ", ".join(f"{s} {q:g} (nearest: {round(q):+d})" for s, q in parts.items())
+        raise ValueError(
+            f"`charges` must be whole formal charges, got {listed}: an atom moved by a lattice "
+            "vector would change the baseline by a part of a quantum; give oxidation numbers, not "
+            "nominal or Born charges"
+        )
 
 
 def _beyond_formal(frame: Frame, reference: Frame, charges: Mapping[str, float]) -> Array:

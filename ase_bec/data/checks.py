@@ -1,48 +1,107 @@
-"""What is suspicious about labels: units, sum rule, duplicates."""
+"""What is suspicious about labels: sizes, signs, units, sum rule, duplicates, unread keys."""
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Sequence
-from itertools import pairwise
-from typing import NoReturn
 
 import numpy as np
-from ase.data import covalent_radii
 
 from ase_bec.data.frame import Frame
-from ase_bec.lattice import shortest_vectors
-from ase_bec.neighbours import neighbour_list
+from ase_bec.data.in_field import SAMPLED
+from ase_bec.data.label_names import suspect
+from ase_bec.data.sizes import Finding, findings, findings_together
+from ase_bec.data.work import mismatches
 
-_NOBLE_GASES = (2, 10, 18, 36, 54, 86)
-_NEAREST = (0.5, 1.4)  # nearest neighbours over the sum of covalent radii; crystals: 0.71 to 1.37
-_MEDIAN_FORCE = 50.0  # eV/Å
-_STRESS = 2.0  # eV/Å³, 320 GPa
-_POLARIZATION = 0.5  # e/Å², 8 C/m²; quanta of common cells are below 0.1
-_BORN_CHARGE = 100.0  # e
-_SLOPE = (0.2, 5.0)  # of ΔE over -½(F₁+F₂)·Δr; 0.6 to 1.1 in molecular dynamics
+_WAIVED = ("unit_check", "waived")  # key and value in `info` of frames that were taken as they are
 _SUM_RULE = 1e-3  # e, below which residuals are rounding
+_PART, _CHARGE = 0.01, 2.0  # e, of a net charge beside whole ones, and at all
+_NET_FORCE = 0.5  # eV/Å
 
 
-def check_units(frames: Sequence[Frame]) -> None:
-    """Refuse labels whose size no solid has, or that contradict one another.
+def check_units(frames: Sequence[Frame], units_known: bool = False) -> tuple[str, ...]:
+    """Refuse labels that contradict one another, or whose size no solid has.
 
     Looks at nearest-neighbour distances, sizes of forces, stress, polarization and Born charges,
-    and compares energy differences with the work of the forces between neighbouring frames.
+    and compares differences of energies between neighbouring frames with the work of forces and
+    stress, those of dipoles with Born charges.
+
+    Parameters
+    ----------
+    frames
+        Of one file, in order.
+    units_known
+        The file is of a program whose units are known. What has a strange size is then a strange
+        calculation: it is noted instead of refused, and waived.
+
+    Returns
+    -------
+    tuple of str
+        Notes.
 
     Raises
     ------
     ValueError
         Names file, frame and key, and the unit that would explain it.
     """
+    strange: dict[str, list[Finding]] = {}
+    lines = []
+    for finding in findings(frames):
+        _take(finding, frames, units_known, strange)
+    for mismatch in mismatches(frames):
+        if not all(map(_is_waived, frames)):
+            advice = f" {mismatch.advice}, or" if mismatch.advice else ""
+            raise ValueError(
+                f"{mismatch.source}: {mismatch.what};{advice} check_units=False if they are right"
+            )
+        lines.append(f"{mismatch.source}: {mismatch.what}")
+    for finding in findings_together(frames):
+        _take(finding, frames, units_known, strange)
+    for key, found in strange.items():
+        others = f"; likewise in {len(found) - 1} other frames" if len(found) > 1 else ""
+        lines.append(f"{found[0].source}: `{key}` {found[0].what}{others}")
+    return (*lines, *_uneven_notes(frames, units_known), *_net_force_notes(frames))
+
+
+def _take(
+    finding: Finding,
+    frames: Sequence[Frame],
+    units_known: bool,
+    strange: dict[str, list[Finding]],
+) -> None:
+    """Refuse a finding, or put it to those to be noted."""
+    frame = next((f for f in frames if f.source == finding.source), frames[0])
+    if not units_known and not _is_waived(frame):
+        unit = f"give units={{'{finding.key}': '{finding.unit}'}} (or what it is in), or "
+        raise ValueError(
+            f"{finding.source}: `{finding.key}` {finding.what}; {unit if finding.unit else ''}"
+            "check_units=False if it is right"
+        )
+    waive([frame])
+    strange.setdefault(finding.key, []).append(finding)
+
+
+def waive(frames: Iterable[Frame]) -> None:
+    """Mark frames as taken whatever their labels look like, also for readers of what is written."""
+    key, value = _WAIVED
     for frame in frames:
-        _check_distances(frame)
-        _check_sizes(frame)
-    _check_work(frames)
+        frame.atoms.info[key] = value
+
+
+def _is_waived(frame: Frame) -> bool:
+    key, value = _WAIVED
+    return str(frame.atoms.info.get(key)) == value
 
 
 def notes(frames: Sequence[Frame]) -> tuple[str, ...]:
-    """Lines about what is unusual but may be meant: duplicates, broken sum rules."""
-    return (*_duplicate_notes(frames), *_sum_rule_notes(frames), *_field_notes(frames))
+    """Lines about what is unusual but may be meant, such as duplicates and broken sum rules."""
+    return (
+        *_duplicate_notes(frames),
+        *_sum_rule_notes(frames),
+        *_field_notes(frames),
+        *_charge_notes(frames),
+        *_unread_notes(frames),
+    )
 
 
 def duplicates(frames: Iterable[Frame]) -> list[tuple[int, int]]:
@@ -65,124 +124,15 @@ def _structure(frame: Frame) -> bytes:
     return bytes(atoms.numbers.tobytes() + atoms.pbc.tobytes() + rounded.tobytes())
 
 
-def _refuse(frame: Frame, key: str, what: str, unit: str) -> NoReturn:
-    raise ValueError(
-        f"{frame.source}: `{key}` {what}; give units={{'{key}': '{unit}'}} (or what it is in), "
-        "or check_units=False if it is right"
-    )
-
-
-def _check_distances(frame: Frame) -> None:
-    atoms = frame.atoms
-    radii = covalent_radii[atoms.numbers]
-    try:
-        i, j, shift = neighbour_list(atoms, 2 * _NEAREST[1] * float(radii.max()))
-    except ValueError as error:
-        raise ValueError(f"{frame.source}: structure is of no use: {error}") from error
-    vectors = atoms.positions[j] - atoms.positions[i] + shift @ atoms.cell.array
-    ratio = np.linalg.norm(vectors, axis=1) / (radii[i] + radii[j])
-    if ratio.size and ratio.min() < _NEAREST[0]:
-        k = int(ratio.argmin())
-        pair = f"{atoms.symbols[i[k]]}-{atoms.symbols[j[k]]} (atoms {i[k]}, {j[k]})"
-        distance = float(np.linalg.norm(vectors[k]))
-        _refuse(frame, "positions", f"have {pair} at {distance:.3f} Å: are they in Å?", "nm")
-    lone = len(atoms) == 1 and not atoms.pbc.any()
-    if not lone and not np.isin(atoms.numbers, _NOBLE_GASES).all():
-        nearest = ratio.min() if ratio.size else np.inf
-        if nearest > _NEAREST[1]:
-            what = "have no neighbours within 1.4 times the sum of covalent radii: are they in Å?"
-            _refuse(frame, "positions", what, "bohr")
-
-
-def _check_sizes(frame: Frame) -> None:
-    if frame.forces is not None:
-        median = float(np.median(np.linalg.norm(frame.forces, axis=1)))
-        if median > _MEDIAN_FORCE:
-            _refuse(frame, "forces", f"have a median of {median:.3g} eV/Å", "meV/Å")
-    if frame.stress is not None:
-        largest = float(np.abs(frame.stress).max())
-        if largest > _STRESS:
-            _refuse(frame, "stress", f"is {largest:.3g} eV/Å³, {160 * largest:.3g} GPa", "GPa")
-        if np.abs(frame.stress - frame.stress.T).max() > 1e-3 * max(largest, 0.01):
-            raise ValueError(f"{frame.source}: `stress` must be symmetric, got {frame.stress}")
-    if frame.polarization is not None:
-        largest = float(np.abs(frame.polarization).max())
-        if largest > _POLARIZATION:
-            what = f"is {largest:.3g} e/Å²: is it the dipole of the cell?"
-            _refuse(frame, "polarization", what, "e Å")
-    if frame.born_effective_charges is not None:
-        largest = float(np.abs(frame.born_effective_charges).max())
-        if largest > _BORN_CHARGE:
-            raise ValueError(
-                f"{frame.source}: `born_effective_charges` must be in e, got {largest:.3g}; give "
-                "check_units=False if it is right"
-            )
-
-
-def _check_work(frames: Sequence[Frame]) -> None:
-    """Compare energies with forces: ΔE = -½(F₁+F₂)·Δr for small steps in one cell."""
-    pairs = [(a, b) for a, b in pairwise(frames) if _comparable(a, b)]
-    works = np.array([_work(a, b) for a, b in pairs])
-    rises = np.array([_rise(a, b) for a, b in pairs])
-    known = np.isfinite(works)
-    works, rises = works[known], rises[known]
-    if len(works) < 4 or works.std() < 1e-3 or rises.std() == 0:
-        return
-    slope = float(works @ rises / (works @ works))
-    correlation = float(np.corrcoef(works, rises)[0, 1])
-    if correlation > 0.6 and not _SLOPE[0] < slope < _SLOPE[1]:
-        first = pairs[int(np.flatnonzero(known)[0])][0]
-        raise ValueError(
-            f"{first.source} and on: `energy` rises {slope:.3g} times as fast as `forces` do work "
-            f"(correlation {correlation:.2f}): {_guess(slope)}. Give units=…, or "
-            "check_units=False if they are right"
-        )
-
-
-def _comparable(a: Frame, b: Frame) -> bool:
-    return (
-        None not in (a.energy, b.energy)
-        and a.forces is not None
-        and b.forces is not None
-        and np.array_equal(a.atoms.numbers, b.atoms.numbers)
-        and np.allclose(a.atoms.cell.array, b.atoms.cell.array, rtol=0, atol=1e-6)
-    )
-
-
-def _rise(a: Frame, b: Frame) -> float:
-    return 0.0 if a.energy is None or b.energy is None else b.energy - a.energy
-
-
-def _work(a: Frame, b: Frame) -> float:
-    """Return -½(F₁+F₂)·Δr in eV, NaN where an atom moves further than 1 Å."""
-    if a.forces is None or b.forces is None:
-        return np.nan
-    moved = b.atoms.positions - a.atoms.positions
-    steps = shortest_vectors(moved, a.atoms.cell.array, a.atoms.pbc)
-    if np.abs(steps).max() > 1.0:
-        return np.nan
-    return float(-0.5 * np.sum((a.forces + b.forces) * steps))
-
-
-def _guess(slope: float) -> str:
-    known = {
-        "units={'energy': 'meV'}": 1000.0,
-        "units={'energy': 'Ha'}": 1 / 27.2114,
-        "units={'energy': 'Ry'}": 1 / 13.6057,
-        "units={'forces': 'Ry/bohr'}": 25.711,
-        "units={'forces': 'Ha/bohr'}": 51.422,
-        "units={'forces': 'meV/Å'}": 1e-3,
-    }
-    name = min(known, key=lambda key: abs(np.log(abs(slope) / known[key])))
-    return f"{name} would make it {slope / known[name]:.2f}"
-
-
 def _duplicate_notes(frames: Sequence[Frame]) -> list[str]:
     pairs = duplicates(frames)
     if not pairs:
         return []
     first, later = (frames[k].source for k in pairs[0])
-    return [f"{len(pairs)} duplicate structures; the first is {later}, equal to {first}"]
+    line = f"{len(pairs)} duplicate structures; the first is {later}, equal to {first}"
+    energies = [(frames[a].energy, frames[b].energy) for a, b in pairs]
+    apart = max((abs(a - b) for a, b in energies if a is not None and b is not None), default=0.0)
+    return [line + (f"; energies of one differ by up to {apart:.3g} eV" if apart > 1e-3 else "")]
 
 
 def _sum_rule_notes(frames: Sequence[Frame]) -> list[str]:
@@ -203,11 +153,79 @@ def _sum_rule_notes(frames: Sequence[Frame]) -> list[str]:
     return [text]
 
 
-def _field_notes(frames: Sequence[Frame]) -> list[str]:
-    count = sum(frame.electric_field is not None for frame in frames)
-    if not count:
+def _charge_notes(frames: Sequence[Frame]) -> list[str]:
+    """A line about net charges that are parts of a charge, or more than an ion's."""
+    strange = [f for f in frames if abs(f.net_charge - round(f.net_charge)) > _PART]
+    strange += [f for f in frames if f not in strange and abs(f.net_charge) > _CHARGE]
+    if not strange:
         return []
+    charge, count = strange[0].net_charge, len(strange)
     return [
-        f"{count} frames were computed in an electric field: energies and forces contain it; "
-        "`charges_from_fields` makes Born charges of them"
+        f"net charge of {charge:+g} e in {strange[0].source}"
+        + (f" and others, {count} frames" if count > 1 else "")
+        + ": is it meant? It is that of the file, or of `net_charge`"
+    ]
+
+
+def _field_notes(frames: Sequence[Frame]) -> list[str]:
+    lines = []
+    inside = sum(frame.electric_field is not None for frame in frames)
+    if inside:
+        lines.append(
+            f"{inside} frames were computed in an electric field: energies and forces contain it; "
+            "`charges_from_fields` makes Born charges of them"
+        )
+    sampled = sum(SAMPLED in frame.atoms.info for frame in frames)
+    if sampled:
+        lines.append(
+            f"{sampled} frames were sampled in an electric field: their labels are the values "
+            "without it (`energy_zero_field` and the like), others were left out"
+        )
+    return lines
+
+
+def _unread_notes(frames: Sequence[Frame]) -> list[str]:
+    """One line about keys that look like labels and were not read."""
+    found: Counter[tuple[str, str]] = Counter()
+    for frame in frames:
+        n = len(frame)
+        for place in (frame.atoms.info, frame.atoms.arrays):
+            for key, value in place.items():
+                label = suspect(key, value, n)
+                if label is not None:
+                    found[key, label] += 1
+    if not found:
+        return []
+    listed = ", ".join(f"`{key}` ({count} frames)" for (key, _), count in sorted(found.items()))
+    key, label = min(found)
+    return [
+        f"keys that look like labels were not read: {listed}; name them where they are, such as "
+        f"keys={{'{label}': '{key}'}}"
+    ]
+
+
+def _uneven_notes(frames: Sequence[Frame], units_known: bool) -> list[str]:
+    """Lines about labels that a program has left out in some of its steps."""
+    counts = {x: sum(x in frame.labels for frame in frames) for x in ("energy", "forces", "stress")}
+    return [
+        f"{frames[0].source} and on: only {count} of {len(frames)} frames have `{label}`"
+        for label, count in counts.items()
+        if units_known and 0 < count < len(frames)
+    ]
+
+
+def _net_force_notes(frames: Sequence[Frame]) -> list[str]:
+    """A line about forces that do not add up to zero, as a shifted or single wrong one."""
+    sums = {
+        k: float(np.abs(frame.forces.sum(axis=0)).max())
+        for k, frame in enumerate(frames)
+        if frame.forces is not None and frame.electric_field is None
+    }
+    worst = max(sums, key=lambda k: sums[k], default=None)
+    if worst is None or sums[worst] < _NET_FORCE:
+        return []
+    count = sum(value >= _NET_FORCE for value in sums.values())
+    return [
+        f"forces do not add up to zero in {count} frames: {sums[worst]:.3g} eV/Å in "
+        f"{frames[worst].source}; are atoms fixed there, or is one wrong?"
     ]

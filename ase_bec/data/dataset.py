@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from ase_bec.atomic_files import atomic_write
 from ase_bec.data import checks
 from ase_bec.data.branches import fold_polarization
-from ase_bec.data.formats import read_frames
+from ase_bec.data.formats import MAPPED, read_frames
 from ase_bec.data.frame import LABELS, Frame
 from ase_bec.data.join import join_responses
 from ase_bec.data.keys import frame_from_atoms, require_keys
@@ -140,15 +140,21 @@ def read_dataset(
     units: Mapping[str, str] | None = None,
     displacement_first: bool = False,
     sum_rule: str | Sequence[str] | None = None,
+    net_charge: float | None = None,
     allow_unconverged: bool = False,
     check_units: bool = True,
 ) -> Dataset:
     r"""Read structures with first-principles labels.
 
-    Extended XYZ, VASP OUTCAR and vasprun.xml, Quantum ESPRESSO pw.x (text or XML) and ph.x,
-    ABINIT DDB and phonopy BORN (beside its unit cell), also compressed. All is converted to the
-    units and the index order of :class:`~ase_bec.data.frame.Frame`. Born charges of one file
-    (ph.x) join energy and forces of another (pw.x) of the same structure.
+    Extended XYZ, ASE trajectories, VASP OUTCAR and vasprun.xml, Quantum ESPRESSO pw.x (text or
+    XML) and ph.x, ABINIT DDB and phonopy BORN (beside its unit cell), also compressed. All is
+    converted to the units and the index order of :class:`~ase_bec.data.frame.Frame`. Born charges
+    of one file (ph.x) join energy and forces of another (pw.x) of the same structure.
+
+    Frames that carry values without an electric field (`energy_zero_field` and the like), as those
+    of a calculation in a field do, get these as labels. Labels in a field without such values
+    come with the frame's `electric_field`, and a note; `charges_from_fields` makes Born charges of
+    them.
 
     Parameters
     ----------
@@ -157,47 +163,60 @@ def read_dataset(
     format
         Name of the format, where it is not to be found from the file.
     keys
-        For extended XYZ: label to the key in the file, such as ``{"energy": "E_pbe"}``.
+        For extended XYZ and trajectories: label to the key in the file, such as
+        ``{"energy": "E_pbe"}``.
     units
-        For extended XYZ: label to its unit in the file, such as ``{"forces": "Ry/bohr"}``.
+        For these: label to its unit in the file, such as ``{"forces": "Ry/bohr"}``.
     displacement_first
-        For extended XYZ: Born charges in the file are [displacement, field].
+        For these: Born charges in the file are [displacement, field].
     sum_rule
         None to keep Born charges as they are; "uniform" or symbols of species to make them add up
         to the net charge (:func:`~ase_bec.data.sum_rule.impose_sum_rule`).
+    net_charge
+        e, of the structures of files that don't tell it (BORN, DDB, extended XYZ without such a
+        key). Where a file tells it, it must be the same.
     allow_unconverged
         Take frames whose calculation has not converged.
     check_units
-        For extended XYZ: refuse labels that look as if they were in other units.
+        Refuse labels that contradict one another, or look as if they were in other units. Files
+        of programs have known units: a strange size is noted there.
 
     Returns
     -------
     Dataset
-        With `notes` about duplicates and broken sum rules.
+        With `notes` about duplicates, broken sum rules, fields, unread keys and strange sizes.
 
     Raises
     ------
     FileNotFoundError
         If a file does not exist.
     ValueError
-        If a file is empty, damaged, truncated or of unknown format; if a label has the wrong
-        shape, is not finite or looks like another unit. Names file, frame and key.
+        If a file is empty, damaged, truncated, of unknown format or contradicts itself; if a
+        label has the wrong shape, is not finite, looks like another unit or contradicts another;
+        if an unknown key holds an electric field. Names file, frame and key.
     """
     files = [paths] if isinstance(paths, str | os.PathLike) else list(paths)
     if not files:
         raise ValueError("`paths` must name at least one file, got none")
     require_keys(keys)
     factors(units)
+    if net_charge is not None and not np.isfinite(net_charge):
+        raise ValueError(f"`net_charge` must be a finite number of e, got {net_charge}")
     mapping = {"keys": keys, "units": units, "displacement_first": displacement_first}
-    groups = [read_frames(Path(p), format, allow_unconverged, **mapping) for p in files]
-    if check_units:
-        for kind, group in groups:
-            if kind == "extxyz":
-                checks.check_units(group)
-    frames = join_responses(group for _, group in groups)
+    groups: list[list[Frame]] = []
+    lines: list[str] = []
+    for path in map(Path, files):
+        kind, group, found = read_frames(path, format, allow_unconverged, net_charge, mapping)
+        lines += found
+        if check_units:
+            lines += checks.check_units(group, units_known=kind not in MAPPED)
+        else:
+            checks.waive(group)
+        groups.append(group)
+    frames = join_responses(groups)
     for label, key in (keys or {}).items():
         _require_found(label, key, frames, files)
-    dataset = Dataset(frames, checks.notes(frames))
+    dataset = Dataset(frames, (*checks.notes(frames), *lines))
     return dataset if sum_rule is None else dataset.with_sum_rule(sum_rule)
 
 

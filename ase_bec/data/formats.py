@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from ase_bec.data.files import read_text
 from ase_bec.data.frame import Frame
@@ -14,10 +15,12 @@ from ase_bec.data.readers.espresso_xml import read_pw_xml
 from ase_bec.data.readers.extxyz import read_extxyz
 from ase_bec.data.readers.outcar import read_outcar
 from ase_bec.data.readers.phonopy import read_born
+from ase_bec.data.readers.trajectory import is_trajectory, read_trajectory
 from ase_bec.data.readers.vasprun import read_vasprun
 
 FORMATS = (
     "extxyz",
+    "ase-traj",
     "vasp-outcar",
     "vasp-xml",
     "espresso-pw",
@@ -26,12 +29,34 @@ FORMATS = (
     "abinit-ddb",
     "phonopy-born",
 )
+MAPPED = ("extxyz", "ase-traj")  # formats whose keys and units vary
+
+
+class Reading(NamedTuple):
+    """What a file holds.
+
+    Attributes
+    ----------
+    kind : str
+        One of `FORMATS`.
+    frames : list of Frame
+    notes : tuple of str
+        About the file.
+    """
+
+    kind: str
+    frames: list[Frame]
+    notes: tuple[str, ...] = ()
 
 
 def read_frames(
-    path: Path, format: str | None, allow_unconverged: bool, **mapping: Any
-) -> tuple[str, list[Frame]]:
-    """Format and frames of one file.
+    path: Path,
+    format: str | None,
+    allow_unconverged: bool,
+    net_charge: float | None,
+    mapping: Mapping[str, Any],
+) -> Reading:
+    """Frames of one file.
 
     Parameters
     ----------
@@ -41,8 +66,10 @@ def read_frames(
         One of `FORMATS`, or None to find it from name and contents.
     allow_unconverged
         Take what has not converged or ends early.
-    **mapping
-        Keys, units and index order, for extended XYZ only.
+    net_charge
+        e, of structures whose file doesn't tell; must be that of the file where it does.
+    mapping
+        Keys, units and index order, for the formats of `MAPPED` only.
 
     Raises
     ------
@@ -53,17 +80,21 @@ def read_frames(
     """
     if format is not None and format not in FORMATS:
         raise ValueError(f"`format` must be of {', '.join(FORMATS)}, got {format!r}")
+    name = str(path)
+    if format == "ase-traj" or (format is None and is_trajectory(path)):
+        return Reading("ase-traj", read_trajectory(path, **mapping, net_charge=net_charge))
     text = read_text(path)
-    name, kind = str(path), format or _detect(path, text)
+    kind = format or _detect(path, text)
     if kind == "extxyz":
-        return kind, read_extxyz(text, name, **mapping)
+        frames = read_extxyz(text, name, **mapping, net_charge=net_charge)
+        return Reading(kind, frames, _end_notes(text, name))
     given = [option for option, value in mapping.items() if value]
     if given:
         raise ValueError(f"{name}: `{given[0]}` is for extended XYZ, not for {kind}")
     if kind == "abinit-ddb":
-        return kind, read_ddb(text, name)
+        return Reading(kind, read_ddb(text, name, net_charge))
     if kind == "phonopy-born":
-        return kind, read_born(text, path)
+        return Reading(kind, read_born(text, path, net_charge), _end_notes(text, name))
     reader = {
         "vasp-outcar": read_outcar,
         "vasp-xml": read_vasprun,
@@ -71,7 +102,15 @@ def read_frames(
         "espresso-xml": read_pw_xml,
         "espresso-ph": read_ph,
     }[kind]
-    return kind, reader(text, name, allow_unconverged)
+    return Reading(kind, reader(text, name, allow_unconverged, net_charge))
+
+
+def _end_notes(text: str, name: str) -> tuple[str, ...]:
+    """A line about a file of a format without an end mark, whose last line doesn't end."""
+    if text.endswith("\n"):
+        return ()
+    last = text.rpartition("\n")[2].split()[-1]
+    return (f"{name}: its last line does not end; is the last number, {last}, whole?",)
 
 
 def _detect(path: Path, text: str) -> str:

@@ -8,10 +8,12 @@ from typing import Any
 import numpy as np
 from ase import Atoms
 from ase.calculators.singlepoint import SinglePointCalculator
+from ase.data import chemical_symbols
 from numpy.typing import NDArray
 
 Array = NDArray[np.float64]
 
+_LARGEST = 1e15  # in any unit, beyond which a number is damage
 COULOMB = 14.399645478425668  # e²/(4πε₀) in eV Å
 LABELS = (
     "energy",
@@ -20,6 +22,7 @@ LABELS = (
     "born_effective_charges",
     "polarization",
     "dielectric_tensor",
+    "charges",
 )
 
 
@@ -47,6 +50,8 @@ class Frame:
         :func:`~ase_bec.data.branches.fold_polarization`.
     dielectric_tensor : array, shape (3, 3)
         :math:`\varepsilon_\infty`, relative.
+    charges : array, shape (n,)
+        Charge of each atom in e, of whatever partition (such as Bader's).
     electric_field : array, shape (3,)
         V/Å, that the labels were computed in; None without field.
     net_charge : float
@@ -71,6 +76,7 @@ class Frame:
     born_effective_charges: Array | None = None
     polarization: Array | None = None
     dielectric_tensor: Array | None = None
+    charges: Array | None = None
     electric_field: Array | None = None
     net_charge: float = 0.0
     config_type: str | None = None
@@ -89,9 +95,13 @@ class Frame:
             "born_effective_charges": (n, 3, 3),
             "polarization": (3,),
             "dielectric_tensor": (3, 3),
+            "charges": (n,),
             "electric_field": (3,),
             "net_charge": (),
         }
+        strange = sorted({int(z) for z in self.atoms.numbers if not 0 < z < len(chemical_symbols)})
+        if strange:
+            raise ValueError(f"{self.source}: atomic numbers must be of elements, got {strange[0]}")
         self._check("positions", self.atoms.positions, (n, 3))
         self._check("cell", self.atoms.cell.array, (3, 3))
         for name, shape in shapes.items():
@@ -108,6 +118,10 @@ class Frame:
             raise ValueError(f"{self.source}: `{name}` must have shape {shape}, got {array.shape}")
         if not np.isfinite(array).all():
             raise ValueError(f"{self.source}: `{name}` must be finite, got NaN or infinity")
+        if array.size and np.abs(array).max() > _LARGEST:
+            raise ValueError(
+                f"{self.source}: `{name}` must be below {_LARGEST:g}, got {np.abs(array).max():g}"
+            )
         return array
 
     def __len__(self) -> int:
@@ -143,8 +157,8 @@ class Frame:
     def to_atoms(self) -> Atoms:
         """Copy of the structure with the labels as results of an ASE calculator.
 
-        Energy, forces, stress (Voigt), Born charges, polarization and dielectric tensor are the
-        calculator's; net charge, field and `config_type` are in `info`.
+        Energy, forces, stress (Voigt), Born charges, polarization, dielectric tensor and charges
+        are the calculator's; net charge, field and `config_type` are in `info`.
         """
         atoms: Atoms = self.atoms.copy()
         results = {name: getattr(self, name) for name in self.labels}

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import NamedTuple
 
 import torch
 from torch import Tensor
 
+from ase_bec.kernels.cache import HAS_NUMBA
 from ase_bec.system import System
 
-__all__ = ["Neighbourhoods", "neighbourhoods", "pad"]
+__all__ = ["Neighbourhoods", "chunks", "neighbourhoods", "pad"]
 
 
 class Neighbourhoods(NamedTuple):
@@ -26,7 +28,7 @@ class Neighbourhoods(NamedTuple):
     first : Tensor, (n + 1,) int64
         Pairs of centre i are ``first[i]:first[i + 1]``.
     neighbour : Tensor, (e,) int64
-        Atom of the system that each pair's neighbour is.
+        Atom that each pair's neighbour is, counted from the first centre.
     """
 
     species: Tensor
@@ -56,8 +58,33 @@ def neighbourhoods(
     pairs = slice(int(first[0]), int(first[-1]))
     neighbour = system.neighbour[pairs]
     return Neighbourhoods(
-        species[start:stop], species[neighbour], vectors, first - first[0], neighbour
+        species[start:stop], species[neighbour], vectors, first - first[0], neighbour - start
     )
+
+
+def chunks(
+    system: System,
+    species: Tensor,
+    dtype: torch.dtype = torch.float64,
+    whole: bool = False,
+    chunk: int | None = None,
+) -> Iterator[tuple[int, Neighbourhoods]]:
+    """First centre and neighbourhoods of all atoms, some centres at a time, in order.
+
+    Neighbours are counted from the first centre. ``whole``: structures stay in one piece.
+    ``chunk``: centres at a time; by default so many that memory stays bounded.
+    """
+    if chunk is None:
+        on_cpu = system.positions.device.type == "cpu"
+        chunk = (256 if HAS_NUMBA else 64) if on_cpu else 4096
+    start = 0
+    while start < system.n_atoms:
+        stop = min(start + chunk, system.n_atoms)
+        if whole and stop < system.n_atoms:  # to the end of the structure of the last of them
+            stop = int(torch.searchsorted(system.batch, system.batch[stop - 1], right=True))
+        vectors = system.vectors(start, stop).detach().to(dtype)
+        yield start, neighbourhoods(system, species, vectors, start, stop)
+        start = stop
 
 
 def pad(nb: Neighbourhoods) -> tuple[Tensor, Tensor]:

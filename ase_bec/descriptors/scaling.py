@@ -7,7 +7,7 @@ from torch import Tensor, nn
 
 __all__ = ["MinMaxScaling"]
 
-TOLERANCE = 0.01  # of a feature's width
+TOLERANCE = 0.1  # of a feature's width; nearer ones do no harm (docs/reliability.md)
 
 
 class MinMaxScaling(nn.Module):
@@ -62,7 +62,7 @@ class MinMaxScaling(nn.Module):
     def range(self) -> tuple[Tensor, Tensor, Tensor]:
         """Smallest and largest value of each feature, and how far beyond counts as outside.
 
-        That is a hundredth of the width. A feature that never varied has none, but rounding.
+        That is a tenth of the width. A feature that never varied has none, but rounding.
         """
         low, high = self.low.double(), self.high.double()
         width = high - low

@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from functools import reduce
 
 import torch
 from torch import Tensor
 
-from ase_bec.descriptors.compiled import can_compile
-from ase_bec.descriptors.neighbourhoods import Neighbourhoods, neighbourhoods
+from ase_bec.descriptors.neighbourhoods import chunks
 from ase_bec.system import System
+from ase_bec.terms.compiled import CompiledDipole
 from ase_bec.terms.model import Model
 from ase_bec.terms.species import species_of
 from ase_bec.terms.term import (
@@ -24,7 +24,7 @@ from ase_bec.terms.term import (
     field_contribution,
 )
 
-__all__ = ["Response", "born_charges", "chunks", "evaluate", "polarizability", "rules_of"]
+__all__ = ["Response", "born_charges", "evaluate", "polarizability", "rules_of"]
 
 
 @dataclass(frozen=True, eq=False)
@@ -117,6 +117,8 @@ def rules_of(model: Model, device: torch.device) -> list[Rule | None]:
     return [term.rule(device) for term in model.terms]  # type: ignore[operator]
 
 
+@torch.inference_mode(False)
+@torch.enable_grad()
 def born_charges(
     model: Model,
     system: System,
@@ -135,7 +137,23 @@ def born_charges(
     system, field, rules
         As for :func:`evaluate`; rules of the terms that feel a field.
     """
-    return _by_field(model, system, field, rules, lambda r: r.forces, True).transpose(0, 1)
+    feeling = model.in_field()
+    rules = rules_of(feeling, system.positions.device) if rules is None else rules
+    if any(term.in_field == "quadratic" for term in feeling.terms):
+        return _central(feeling, system, field, rules, lambda r: r.forces).transpose(0, 1)
+    species, rows = species_of(system.numbers, model.elements), torch.zeros(())
+    axes = torch.eye(3).to(system.cell)[:, None].expand(3, system.n_structures, 3)
+    for term, rule in zip(feeling.terms, rules, strict=True):
+        if isinstance(rule, CompiledDipole):
+            rows = rows + rule.rows(system, species)
+        elif rule is not None:
+            rows = rows + torch.stack([rule(system, species, unit).forces for unit in axes])
+        elif isinstance(term, LocalDipole):
+            rows = rows + _dipole_rows(term, system, species)
+        else:
+            found = (_by_autograd(term, system, species, unit, False) for unit in axes)  # type: ignore[arg-type]
+            rows = rows + torch.stack([contribution.forces for contribution in found])
+    return rows.transpose(0, 1)
 
 
 def polarizability(
@@ -144,37 +162,42 @@ def polarizability(
     rules: Sequence[Rule | None] | None = None,
 ) -> Tensor:
     """∂D_i/∂E_j in e·Å²/V, (B, 3, 3); zero where H is linear in the field."""
-    return _by_field(model, system, None, rules, lambda r: r.dipole, False).permute(1, 2, 0)
+    feeling = model.in_field()
+    rules = rules_of(feeling, system.positions.device) if rules is None else rules
+    return _central(feeling, system, None, rules, lambda r: r.dipole).permute(1, 2, 0)
 
 
-def _by_field(
-    model: Model,
+def _central(
+    feeling: Model,
     system: System,
     field: Tensor | None,
-    rules: Sequence[Rule | None] | None,
+    rules: Sequence[Rule | None],
     quantity: Callable[[Response], Tensor],
-    vanishing: bool,
 ) -> Tensor:
-    """Derivative of a quantity by each component of the field, (3, ...).
-
-    ``vanishing``: whether the quantity does so without field, where H is linear in it.
-    """
-    feeling = model.in_field()
-    if rules is None:
-        rules = rules_of(feeling, system.positions.device)
+    """Derivative of a quantity by each component of the field, (3, ...)."""
     here = system.cell.new_zeros(3) if field is None else field
-    linear = vanishing and all(term.in_field == "linear" for term in feeling.terms)
     rows = []
     for unit in torch.eye(3).to(here):
-        if linear:
-            rows.append(quantity(evaluate(feeling, system, unit, rules=rules)))
-            continue
         plus, minus = (
             quantity(evaluate(feeling, system, here + sign * unit, rules=rules))
             for sign in (1.0, -1.0)
         )
         rows.append((plus - minus) / 2)
     return torch.stack(rows)
+
+
+def _dipole_rows(term: LocalDipole, system: System, species: Tensor) -> Tensor:
+    """∂(ΣD)_i/∂r, (3, N, 3), by one pass through the term and three back."""
+    rows = system.positions.new_zeros(3, system.n_atoms, 3)
+    for start, nb in chunks(system, species, _dtype(term), bool(term.whole)):
+        leaf = nb.vectors.detach().requires_grad_()
+        total = term(nb._replace(vectors=leaf)).sum(dim=0)
+        centre = start + torch.repeat_interleave(nb.first[1:] - nb.first[:-1])
+        for row, component in zip(rows, total, strict=True):
+            slope = _gradient(component, leaf, False).to(row)
+            row.index_add_(0, start + nb.neighbour, slope)
+            row.index_add_(0, centre, slope, alpha=-1)
+    return rows
 
 
 def _sum(a: Contribution, b: Contribution) -> Contribution:
@@ -206,18 +229,17 @@ def _local(
 ) -> Contribution:
     """Contribution of a local term, some centres at a time, so that memory stays bounded."""
     dipolar = isinstance(term, LocalDipole)
-    dtype = _dtype(term)
     forces, virial = torch.zeros_like(system.positions), torch.zeros_like(system.cell)
     values, outside = [], []
-    whole = dipolar and term.whole
-    for start, nb in chunks(system, species, dtype, system.n_atoms if whole else None):
+    for start, nb in chunks(system, species, _dtype(term), dipolar and bool(term.whole)):
         leaf = nb.vectors.detach().requires_grad_()
         value, far = term.with_outside(nb._replace(vectors=leaf))
         here = field[system.batch[start : start + len(nb.species)]].to(value)
         summands = -(here * value).sum(dim=1) if dipolar else value
         slope = _gradient(summands.sum(), leaf, create_graph).to(forces)  # [e, 3]
         centre = start + torch.repeat_interleave(nb.first[1:] - nb.first[:-1])
-        forces.index_add_(0, nb.neighbour, slope, alpha=-1).index_add_(0, centre, slope)
+        forces.index_add_(0, start + nb.neighbour, slope, alpha=-1)
+        forces.index_add_(0, centre, slope)
         outer = leaf.detach().to(slope)[:, :, None] * slope[:, None, :]
         virial.index_add_(0, system.batch[centre], outer)
         values.append(value if create_graph else value.detach())
@@ -269,19 +291,3 @@ def _gradient(total: Tensor, leaf: Tensor, create_graph: bool) -> Tensor:
 def _dtype(term: Term) -> torch.dtype:
     floating = (x.dtype for x in (*term.parameters(), *term.buffers()) if x.is_floating_point())
     return next(floating, torch.float64)
-
-
-def chunks(
-    system: System,
-    species: Tensor,
-    dtype: torch.dtype = torch.float64,
-    chunk: int | None = None,
-) -> Iterator[tuple[int, Neighbourhoods]]:
-    """First centre and neighbourhoods of all atoms, ``chunk`` centres at a time, in order."""
-    if chunk is None:
-        on_cpu = system.positions.device.type == "cpu"
-        chunk = (256 if can_compile(system.positions, False) else 64) if on_cpu else 4096
-    for start in range(0, system.n_atoms, chunk):
-        stop = min(start + chunk, system.n_atoms)
-        vectors = system.vectors(start, stop).detach().to(dtype)
-        yield start, neighbourhoods(system, species, vectors, start, stop)

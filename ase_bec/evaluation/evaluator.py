@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Iterator, Sequence
-from copy import deepcopy
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -13,14 +12,15 @@ from ase import Atoms
 from numpy.typing import NDArray
 from torch import Tensor
 
-from ase_bec.evaluation.evaluate import Response, born_charges, evaluate, rules_of
+from ase_bec.evaluation.charges import atomic_charges
+from ase_bec.evaluation.evaluate import Response, born_charges
+from ase_bec.evaluation.frozen import FrozenModel, device_of, dtype_of
 from ase_bec.system import System
 from ase_bec.terms.model import Model
 from ase_bec.terms.species import species_of
-from ase_bec.terms.term import Rule
 from ase_bec.verlet import NeighbourList
 
-__all__ = ["Evaluator", "Values", "device_of", "dtype_of"]
+__all__ = ["Evaluator", "Job", "Values", "evaluate_together"]
 
 Array = NDArray[np.float64]
 
@@ -42,38 +42,6 @@ class Values(NamedTuple):
         return float(self.energies.sum())
 
 
-class _Member:
-    """A frozen model with its rules and the element indices of the last structure."""
-
-    def __init__(self, model: Model, device: torch.device, dtype: torch.dtype | None) -> None:
-        frozen = deepcopy(model).to(device)
-        self.model = (frozen if dtype is None else frozen.to(dtype)).eval().requires_grad_(False)
-        self.rules: list[Rule | None] = rules_of(self.model, device)
-        self._species: tuple[Tensor, Tensor] | None = None
-
-    def __deepcopy__(self, memo: dict[int, Any]) -> _Member:
-        return self  # frozen
-
-    def __getstate__(self) -> dict[str, Any]:
-        # Kernels are compiled where the copy is used.
-        return {"model": self.model}
-
-    def __setstate__(self, state: dict[str, Any]) -> None:
-        self.__init__(state["model"], _device(state["model"]), None)  # type: ignore[misc]
-
-    def species(self, numbers: Tensor) -> Tensor:
-        """Element index of every atom; that of the same tensor is kept."""
-        kept = self._species
-        if kept is None or kept[0] is not numbers:
-            kept = self._species = numbers, species_of(numbers, self.model.elements)
-        return kept[1]
-
-    def response(self, system: System, field: Tensor | None) -> Response:
-        return evaluate(
-            self.model, system, field, rules=self.rules, species=self.species(system.numbers)
-        )
-
-
 class _Kept(NamedTuple):
     numbers: NDArray[Any]
     positions: Array
@@ -89,6 +57,11 @@ class _Kept(NamedTuple):
             and np.array_equal(self.cell, atoms.cell.array)
             and np.array_equal(self.pbc, atoms.pbc)
         )
+
+
+def _kept(atoms: Atoms, field: Array, values: list[Values]) -> _Kept:
+    cell, pbc = atoms.cell.array.copy(), atoms.pbc.copy()
+    return _Kept(atoms.numbers.copy(), atoms.positions.copy(), cell, pbc, field, values)
 
 
 class Evaluator:
@@ -127,17 +100,22 @@ class Evaluator:
         self.device = device_of(device)
         self.dtype = None if dtype is None else dtype_of(dtype)
         members = [models] if isinstance(models, Model) else list(models)
-        self._members = [_Member(model, self.device, self.dtype) for model in members]
+        self.members = [FrozenModel(model, self.device, self.dtype) for model in members]
         self.cutoff = max(max(model.cutoff for model in self.models), 1e-3)
         self._neighbours = NeighbourList(self.cutoff, skin, self.device)
         self._concern = concern
-        self._kept: _Kept | None = None
-        self._warned = False
+        self._kept: tuple[_Kept, ...] = ()
+        self.warned = False  #: whether it was said that atoms are outside the range of the models
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Without what is kept between calls, which copies do not need."""
+        neighbours = NeighbourList(self.cutoff, self._neighbours.skin, self.device)
+        return {**self.__dict__, "_kept": (), "_neighbours": neighbours}
 
     @property
     def models(self) -> list[Model]:
         """The frozen models."""
-        return [member.model for member in self._members]
+        return [member.model for member in self.members]
 
     @property
     def neighbour_builds(self) -> int:
@@ -146,8 +124,7 @@ class Evaluator:
 
     def check_elements(self, atoms: Atoms) -> None:
         """Raise ValueError if a model doesn't know an element of the atoms."""
-        kept = self._kept
-        if kept is None or not np.array_equal(kept.numbers, atoms.numbers):
+        if not any(np.array_equal(kept.numbers, atoms.numbers) for kept in self._kept):
             for model in self.models:
                 species_of(torch.as_tensor(atoms.numbers), model.elements)
 
@@ -160,41 +137,68 @@ class Evaluator:
             For unknown elements, and structures that are none.
         """
         vector = np.zeros(3) if field is None else np.array(field, dtype=float)
-        kept = self._kept
-        if kept is None or np.any(kept.field != vector) or not kept.serves(atoms):
+        found = self._found(atoms, vector)
+        if found is None:
             system = self._neighbours.update(atoms)
-            given = None if field is None else torch.from_numpy(vector).to(self.device)
-            found = [self._split(m.response(system, given), system)[0] for m in self._members]
-            kept = self._kept = _Kept(
-                atoms.numbers.copy(),
-                atoms.positions.copy(),
-                atoms.cell.array.copy(),
-                atoms.pbc.copy(),
-                vector,
-                found,
-            )
+            given = None if field is None else torch.tensor(vector, device=self.device)
+            found = [self._split(m.response(system, given), system)[0] for m in self.members]
+            self._kept = (_kept(atoms, vector, found),)
             self._warn(found)
-        return kept.values
+        return found
+
+    def knows(self, atoms: Atoms, field: Array) -> bool:
+        """Whether the answer for a structure in a field is kept."""
+        return self._found(atoms, field) is not None
+
+    def keep(self, found: Iterable[_Kept]) -> None:
+        """Keep answers that were found elsewhere, in place of others."""
+        self._kept = tuple(found)
+
+    def _found(self, atoms: Atoms, field: Array) -> list[Values] | None:
+        for kept in self._kept:
+            if not np.any(kept.field != field) and kept.serves(atoms):
+                return kept.values
+        return None
 
     def last(self, atoms: Atoms) -> list[Values] | None:
         """What was found last, in whatever field, if it was for these atoms."""
-        kept = self._kept
-        return kept.values if kept is not None and kept.serves(atoms) else None
+        return next((kept.values for kept in self._kept if kept.serves(atoms)), None)
 
-    def batch(self, frames: Sequence[Atoms], field: Array | None = None) -> Iterator[list[Values]]:
-        """Answer of each model for each of many structures, evaluated many at once."""
-        given = None if field is None else torch.as_tensor(field, dtype=torch.float64)
+    def batch(self, frames: Sequence[Atoms], fields: Array | None = None) -> Iterator[list[Values]]:
+        """Answer of each model for each of many structures, evaluated many at once.
+
+        Parameters
+        ----------
+        frames : sequence of Atoms
+            Of any sizes and cells.
+        fields : ndarray, (frames, 3), optional
+            Field of each in V/Å; none by default.
+        """
+        start = 0
         for some in _portions(frames):
             system = System.from_atoms(some, self.cutoff, self.device)
-            parts = [self._split(m.response(system, given), system) for m in self._members]
+            given = None
+            if fields is not None:
+                given = torch.tensor(fields[start : start + len(some)], device=self.device)
+            parts = [self._split(m.response(system, given), system) for m in self.members]
+            start += len(some)
             for found in zip(*parts, strict=True):
                 self._warn(found)
                 yield list(found)
 
     def born_charges(self, atoms: Atoms, field: Array | None = None) -> Array:
         """Z[a, i, j] in e, (n, 3, 3), [field, displacement], mean over the models."""
+        if not self.warned and self.last(atoms) is None:
+            self.values(atoms, field)  # says if there is something to say
         system = self._neighbours.update(atoms)
         return self._mean_charges(system, field)
+
+    def charges(self, atoms: Atoms, field: Array | None = None) -> Array:
+        """Charges of atoms in a field, (n,) in e, mean over the models."""
+        system = self._neighbours.update(atoms)
+        given = None if field is None else torch.as_tensor(np.array(field, dtype=np.float64))
+        found = [atomic_charges(model, system, given) for model in self.models]
+        return _numpy(torch.stack(found).mean(dim=0))
 
     def batch_born_charges(self, frames: Sequence[Atoms]) -> Iterator[Array]:
         """Born charges of each of many structures, evaluated many at once."""
@@ -204,7 +208,7 @@ class Evaluator:
             yield from np.split(self._mean_charges(system, None), ends)
 
     def _mean_charges(self, system: System, field: Array | None) -> Array:
-        given = None if field is None else torch.as_tensor(field, dtype=torch.float64)
+        given = None if field is None else torch.tensor(field, dtype=torch.float64)
         found = [born_charges(model, system, given) for model in self.models]
         return _numpy(torch.stack(found).mean(dim=0))
 
@@ -224,11 +228,11 @@ class Evaluator:
 
     def _warn(self, found: Sequence[Values]) -> None:
         """Say once that a model is asked for what it was not made for."""
-        if self._warned:
+        if self.warned:
             return
         suspect = np.max([values.outside for values in found], axis=0) > 1
         if suspect.any():
-            self._warned = True
+            self.warned = True
             warnings.warn(
                 f"{suspect.sum()} of {len(suspect)} atoms have an environment outside the range "
                 f"that the model was made for: {self._concern} may be wrong there (this is said "
@@ -253,28 +257,32 @@ def _numpy(values: Tensor) -> Array:
     return np.asarray(values.detach().cpu().numpy(), dtype=np.float64)
 
 
-def _device(model: Model) -> torch.device:
-    return next((x.device for x in model.parameters()), torch.device("cpu"))
+class Job(NamedTuple):
+    """A structure that an evaluator will be asked for, and the field."""
+
+    evaluator: Evaluator
+    atoms: Atoms
+    field: Array
 
 
-def dtype_of(dtype: torch.dtype | str) -> torch.dtype:
-    """Floating dtype by its name."""
-    known = {"float64": torch.float64, "float32": torch.float32}
-    found = known.get(str(dtype).removeprefix("torch."))
-    if found is None:
-        raise ValueError(f"`dtype` must be float64 or float32, got {dtype!r}")
-    return found
+def evaluate_together(jobs: Iterable[Job]) -> None:
+    """Let structures that share models go through them at once.
 
+    Each evaluator keeps its answers, which :meth:`Evaluator.values` then gives.
 
-def device_of(device: str | torch.device | None) -> torch.device:
-    """Device by its name, the CPU by default; ValueError if this machine has none such."""
-    try:
-        found = torch.device("cpu" if device is None else device)
-        torch.zeros(1, device=found).cpu()
-    except (RuntimeError, AssertionError, NotImplementedError) as error:
-        reason = str(error).splitlines()[0]
-        raise ValueError(
-            f"`device` must be a device of this machine such as 'cpu' or 'cuda', got {device!r} "
-            f"({reason})"
-        ) from error
-    return found
+    Parameters
+    ----------
+    jobs : iterable of Job
+        Such as those of the images of a band.
+    """
+    shared: dict[tuple[int, ...], list[Job]] = {}
+    for job in jobs:
+        shared.setdefault(tuple(id(m) for m in job.evaluator.members), []).append(job)
+    for some in shared.values():
+        if len(some) > 1 and not all(job.evaluator.knows(job.atoms, job.field) for job in some):
+            frames, fields = [job.atoms for job in some], np.array([job.field for job in some])
+            kept: dict[Evaluator, list[_Kept]] = {}
+            for job, values in zip(some, some[0].evaluator.batch(frames, fields), strict=True):
+                kept.setdefault(job.evaluator, []).append(_kept(job.atoms, job.field, values))
+            for evaluator, found in kept.items():
+                evaluator.keep(found)

@@ -22,7 +22,9 @@ from ase_bec.kernels.couplings import (
     vectors_backward,
 )
 from ase_bec.kernels.moments import (
+    EVEN,
     Harmonics,
+    even_channels,
     fast,
     gaussian_channels,
     harmonic_constants,
@@ -51,7 +53,7 @@ class EquivariantTables(NamedTuple):
     """Constants of the kernel that do not depend on the weights."""
 
     cutoff: float
-    gaussians: Array  # (K, 2): η, μ
+    gaussians: Array  # (K, 2): η, μ; evenly spaced, of one η
     harmonics: Harmonics
     channels: int
     sizes: Array  # nodes of φ from input to output
@@ -165,10 +167,10 @@ def _to_lanes(moments, n, density):  # type: ignore[no-untyped-def]
 
 
 @njit(cache=True, nogil=True, fastmath=fast)
-def _from_lane(density, lane, c, moments):  # type: ignore[no-untyped-def]
-    for i in range(moments.shape[1]):
-        for m in range(moments.shape[2]):
-            moments[c, i, m] = density[m, i, lane]
+def _from_lane(density, lane, moments):  # type: ignore[no-untyped-def]
+    for i in range(moments.shape[0]):
+        for m in range(moments.shape[1]):
+            moments[i, m] = density[m, i, lane]
 
 
 @njit(cache=True, nogil=True, fastmath=fast)
@@ -200,9 +202,10 @@ def _neighbour_arrays(t, like, n_elements, width):  # type: ignore[no-untyped-de
         np.empty((BLOCK, n_radial, width)),
         np.empty((BLOCK, width, entries), dtype),
         np.empty((BLOCK, n_elements, n_radial, entries), dtype),
-        np.empty((2, width)),
+        np.empty((4, width)),
         np.zeros((t.harmonics.up.size, width), dtype),
         np.zeros((2 * degree + 2, width), dtype),
+        np.empty((n_elements, n_radial, entries), dtype),
         np.empty((3, entries), dtype),
         np.empty((n_radial, width), dtype),
         np.zeros((3, width)),
@@ -214,23 +217,34 @@ def _neighbour_arrays(t, like, n_elements, width):  # type: ignore[no-untyped-de
 def _block(t, parameters, s, block, at, search, directions, arrays, network, out):  # type: ignore[no-untyped-def]
     """Dipoles and derivatives, ``out``, of a block of centres of element s."""
     atom, start, geometry, weights, slopes, y, moments, exponent, q, power = arrays[:10]
-    turned, d_weights, torque, d_distance = arrays[10:]
-    (dipoles, outside, forces, virial), limit = out, parameters[4][s]
-    density, found = network[0], network[10]
-    flat = moments.reshape((BLOCK, -1, moments.shape[3]))
-    along = np.zeros((3, BLOCK), density.dtype)
-    size = np.empty(BLOCK, np.int64)
+    dipoles, outside, forces, virial = out
+    flat, size = moments.reshape((BLOCK, -1, moments.shape[3])), np.empty(BLOCK, np.int64)
     for c in range(block.size):
         n = gather_atoms(at, block[c], t.cutoff, search, atom[c], start[c], geometry[c])
-        gaussian_channels(t.gaussians, geometry[c], n, exponent, weights[c], slopes[c])
+        if t.gaussians.shape[0] <= EVEN:
+            even_channels(t.gaussians, geometry[c], n, exponent, weights[c], slopes[c])
+        else:
+            gaussian_channels(t.gaussians, geometry[c], n, exponent, weights[c], slopes[c])
         harmonic_rows(t.harmonics, geometry[c], n, q, power, y[c])
         moments_forward(weights[c], y[c], start[c], moments[c])
         size[c] = n
+    for k in range(directions.shape[0]):
+        _dipoles(t, parameters, s, block, at.batch, flat, directions[k], network, dipoles, outside)
+        for c in range(block.size):
+            virial_of = virial[k, at.batch[block[c]]]
+            _backward(t, block[c], c, size[c], arrays, network[0], forces[k], virial_of)
+
+
+@njit(cache=True, nogil=True, fastmath=fast)
+def _dipoles(t, parameters, s, block, batch, moments, directions, network, dipoles, outside):  # type: ignore[no-untyped-def]
+    """Dipoles of a block; the density, first of ``network``, becomes ∂(e·dipole)/∂density."""
+    found, along = network[10], np.zeros((3, BLOCK), moments.dtype)
+    for c in range(block.size):
         for axis in range(3):
-            along[axis, c] = directions[at.batch[block[c]], axis]
-    _to_lanes(flat, block.size, density)
+            along[axis, c] = directions[batch[block[c]], axis]
+    _to_lanes(moments, block.size, network[0])
     _network(t, parameters, s, along, network)
-    beyond = False
+    beyond, limit = False, parameters[4][s]
     for c in range(block.size):
         dipole = dipoles[block[c]]
         for axis in range(3):
@@ -238,28 +252,32 @@ def _block(t, parameters, s, block, at, search, directions, arrays, network, out
         beyond = _bounded(dipole, limit, along[:, c]) or beyond
         outside[block[c]] = np.sqrt((dipole**2).sum()) / limit
     if beyond:  # seldom
-        _to_lanes(flat, block.size, density)
+        _to_lanes(moments, block.size, network[0])
         _network(t, parameters, s, along, network)
-    for c in range(block.size):
-        i, n = block[c], size[c]
-        _from_lane(density, c, c, flat)
-        moments_backward(
-            t.harmonics, moments[c], weights[c], y[c], start[c], turned, d_weights, torque
-        )
-        d_distance[:n] = 0.0
-        for k in range(d_weights.shape[0]):
-            for j in range(n):
-                d_distance[j] += d_weights[k, j] * slopes[c, k, j]
-        scatter_forces(i, atom[c], n, geometry[c], d_distance, torque, forces, virial[at.batch[i]])
+
+
+@njit(cache=True, nogil=True, fastmath=fast)
+def _backward(t, i, c, n, arrays, density, forces, virial):  # type: ignore[no-untyped-def]
+    """Forces and virial of centre i, in lane c, from ∂(e·dipole)/∂density."""
+    atom, start, geometry, weights, slopes, y = arrays[:6]
+    d_moments, turned, d_weights, torque, d_distance = arrays[10:]
+    _from_lane(density, c, d_moments.reshape((-1, d_moments.shape[2])))
+    moments_backward(t.harmonics, d_moments, weights[c], y[c], start[c], turned, d_weights, torque)
+    d_distance[:n] = 0.0
+    for k in range(d_weights.shape[0]):
+        for j in range(n):
+            d_distance[j] += d_weights[k, j] * slopes[c, k, j]
+    scatter_forces(i, atom[c], n, geometry[c], d_distance, torque, forces, virial)
 
 
 @njit(cache=True, nogil=True, fastmath=fast)
 def local_dipoles(at, low, high, t, numbers, directions, dipoles, outside, forces, virial):  # type: ignore[no-untyped-def]
-    """Dipoles of the centres low … high - 1; forces and virial of e·ΣD, e by structure.
+    """Dipoles of the centres low … high - 1; forces and virials of e·ΣD for each e, by structure.
 
     ``numbers``: contraction [element, l, q, (e k)], mean and deviation of the invariants, size of
     the vectors [element, …], limit of the dipole [element], and each element's weights and biases,
-    layer after layer. ``outside``: size of each dipole over its limit.
+    layer after layer. ``directions``: e [k, structure]. ``outside``: size of each dipole over its
+    limit. Derivatives go to ``forces`` [k, atom] and ``virial`` [k, structure].
     """
     inputs = t.sizes[0] - t.harmonics.degree * t.channels * (t.channels + 1) // 2
     n_elements = inputs // t.gaussians.shape[0]

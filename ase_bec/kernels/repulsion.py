@@ -26,7 +26,7 @@ def core_repulsion(at, low, high, closest, strength, energies, outside, forces, 
                 continue
             distance = sqrt(squared)
             depth = closest[at.species[i], at.species[j]] - distance
-            if not depth > 0.0:
+            if depth <= 0.0:  # NaN must show
                 continue
             energy += strength / 2 * depth**3
             slope = -1.5 * strength * depth**2 / distance

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from numbers import Real
 from typing import Any
 
@@ -98,6 +99,7 @@ class PolarizationModel(Model):
         charges = [(known or {}).get(symbol, 0.0) for symbol in elements]
         super().__init__(elements, [FormalCharges(len(elements), charges), network], metadata)
         self.formal_charges = known
+        self._warned = False
 
     @property
     def charges(self) -> FormalCharges:
@@ -128,15 +130,23 @@ class PolarizationModel(Model):
 
     def dipole(self, atoms: Atoms) -> Array:
         """D in e·Å, (3,), of the positions as they are (never wrapped)."""
-        return self._evaluator().values(atoms)[0].dipole
+        with self._evaluator() as evaluator:
+            return evaluator.values(atoms)[0].dipole
 
     def born_charges(self, atoms: Atoms) -> Array:
         """Z[a, i, j] in e, (natoms, 3, 3), [field, displacement]."""
-        return self._evaluator().born_charges(atoms)
+        with self._evaluator() as evaluator:
+            return evaluator.born_charges(atoms)
 
-    def _evaluator(self) -> Evaluator:
-        """Of the numbers of now: a model may be trained between two calls."""
-        return Evaluator(self, "Born charges")
+    @contextmanager
+    def _evaluator(self) -> Iterator[Evaluator]:
+        """Of the numbers of now: a model may be trained between two calls, which warn once."""
+        evaluator = Evaluator(self, "Born charges")
+        evaluator.warned = self._warned
+        try:
+            yield evaluator
+        finally:
+            self._warned = evaluator.warned
 
 
 def _checked_charges(charges: Mapping[str, float], elements: Sequence[str]) -> dict[str, float]:

@@ -27,18 +27,8 @@ class NeuralNetworkPotential(Model):
     ----------
     elements : sequence of str
         Chemical symbols; their order is that of the features.
-    cutoff : float
-        R_c in Å.
-    g2, g5, g4 : sequences
-        Symmetry functions, see :class:`SymmetryFunctions`.
-    hidden : sequence of int
-        Nodes of the hidden layers.
-    activation : str
-        ``tanh``, ``silu``, ``softplus`` or ``linear``.
-    scaling : tuple of two Tensors (n_elements, n_features), optional
-        Smallest and largest value of each feature in the training data; 0 and 1 if not given.
-    offsets : sequence of float, optional
-        E⁰ of each element in eV; zero if not given.
+    cutoff, g2, g5, g4, hidden, activation, scaling, offsets
+        As for :class:`NetworkEnergy`.
     metadata : dict, optional
         What the model is: plain values, kept in the file.
 

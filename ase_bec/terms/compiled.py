@@ -25,9 +25,13 @@ the first two of its results and adds to the others."""
 
 
 def serves(term: Term, device: torch.device) -> bool:
-    """Whether compiled code may stand for a term: numba, CPU, no second derivative wanted."""
+    """Whether compiled code may stand for a term: numba, CPU, no second derivative wanted.
+
+    A class that inherits its rule may have another formula: it is left to torch.
+    """
     dtypes = {x.dtype for x in term.parameters()}
     known = dtypes <= {torch.float32} or dtypes <= {torch.float64}
+    known = known and "rule" in vars(type(term))
     return HAS_NUMBA and device.type == "cpu" and known and not term.training
 
 
@@ -78,16 +82,28 @@ class CompiledEnergy:
 
 
 class CompiledDipole:
-    """Contribution of local dipoles by a kernel, whose last argument is −E (B, 3)."""
+    """Contribution of local dipoles by a kernel.
+
+    Its last argument is directions e (K, B, 3); forces and virials are those of e·ΣD, for each.
+    """
 
     def __init__(self, kernel: Kernel, *arguments: Any) -> None:
         self.kernel, self.arguments = kernel, arguments
 
     def __call__(self, system: System, species: Tensor, field: Tensor) -> Contribution:
         """Contribution of −E·ΣD."""
-        arguments = (*self.arguments, -field.numpy())
-        local, forces, virial, outside = _run(self.kernel, system, species, arguments, (3,), 8)
-        return field_contribution(system, field, local, forces, virial, outside)
+        local, forces, virial, outside = self._run(system, species, -field.numpy()[None])
+        return field_contribution(system, field, local, forces[0], virial[0], outside)
+
+    def rows(self, system: System, species: Tensor) -> Tensor:
+        """∂(ΣD)_i/∂r, (3, N, 3), at once."""
+        shape = (3, system.n_structures, 3)
+        directions = np.broadcast_to(-np.eye(3)[:, None], shape)
+        return self._run(system, species, np.ascontiguousarray(directions))[1]
+
+    def _run(self, system: System, species: Tensor, directions: Array) -> tuple[Tensor, ...]:
+        arguments = (*self.arguments, directions)
+        return _run(self.kernel, system, species, arguments, (3,), 8, (len(directions),))
 
 
 def _run(
@@ -97,8 +113,9 @@ def _run(
     arguments: tuple[Any, ...],
     shape: tuple[int, ...],
     worth: int,
-) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-    """Values (N, *shape), forces (N, 3), virial (B, 3, 3) and outside (N,) of all centres."""
+    several: tuple[int, ...] = (),
+) -> tuple[Tensor, ...]:
+    """Values (N, *shape), forces (*several, N, 3), virial (*several, B, 3, 3), outside (N,)."""
     from ase_bec.kernels.structure import Structure
 
     announce_compilation(kernel)
@@ -108,7 +125,8 @@ def _run(
     n, threads = system.n_atoms, thread_count(system.n_atoms, worth)
     values, outside = np.zeros((n, *shape)), np.zeros(n)
     # Every thread adds to its own forces: neighbours lie in the ranges of others.
-    forces, virial = np.zeros((threads, n, 3)), np.zeros((threads, len(at.cell), 3, 3))
+    forces = np.zeros((threads, *several, n, 3))
+    virial = np.zeros((threads, *several, len(at.cell), 3, 3))
 
     def work(low: int, high: int, thread: int) -> None:
         kernel(at, low, high, *arguments, values, outside, forces[thread], virial[thread])
@@ -116,6 +134,5 @@ def _run(
     over_ranges(work, n, threads)
     pulled = forces[0] if threads == 1 else forces.sum(axis=0)
     strained = virial[0] if threads == 1 else virial.sum(axis=0)
-    strained = (strained + strained.transpose(0, 2, 1)) / 2
-    found = (torch.from_numpy(x) for x in (values, pulled, strained, outside))
-    return tuple(found)  # type: ignore[return-value]
+    strained = (strained + strained.swapaxes(-1, -2)) / 2
+    return tuple(torch.from_numpy(x) for x in (values, pulled, strained, outside))

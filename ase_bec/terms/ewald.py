@@ -12,10 +12,11 @@ from ase.geometry import minkowski_reduce
 from torch import Tensor
 
 from ase_bec.neighbours import neighbour_pairs
-from ase_bec.terms.mesh import mesh_potentials
+from ase_bec.terms.ewald_mesh import mesh_potentials
 
 __all__ = ["COULOMB", "Images", "balanced_width", "ewald_matrix", "ewald_potentials"]
 __all__ += ["images_of", "open_potentials", "self_potentials", "short_ranged", "volume_of"]
+__all__ += ["waves_of"]
 
 COULOMB = 14.399645  # eV Å/e²
 _REACH = 5.5  # exp(-_REACH²) = 7e-14 is left out
@@ -59,8 +60,8 @@ def ewald_potentials(
     images : Images, optional
         Neighbours, where they are known, as far as it takes for that splitting.
     mesh : bool
-        Sum the waves by :func:`ase_bec.terms.mesh.mesh_potentials`: less exact, and for many atoms
-        much quicker.
+        Sum the waves by :func:`~ase_bec.terms.ewald_mesh.mesh_potentials`: less exact, for many
+        atoms much quicker.
 
     Returns
     -------
@@ -106,7 +107,7 @@ def ewald_matrix(
     wide = widths.clamp(min=splitting)
     n = len(positions)
     matrix = positions.new_zeros(n, n)
-    waves = _waves(cell, float(wide.min()))
+    waves = waves_of(cell, float(wide.min()))
     for part in torch.split(waves, max(_CHUNK // n, 1)):
         weights, damping, phases = _factors(part, positions, volume, wide)
         for wave in (torch.cos(phases) * damping, torch.sin(phases) * damping):
@@ -208,7 +209,7 @@ def _by_waves(positions: Tensor, cell: Tensor, charges: Tensor, wide: Tensor) ->
     """Sum over the waves of the lattice, in e/Å."""
     volume = volume_of(cell)
     potentials = torch.zeros_like(charges)
-    waves = _waves(cell, float(wide.min()))
+    waves = waves_of(cell, float(wide.min()))
     for part in torch.split(waves, max(_CHUNK // len(positions), 1)):
         weights, damping, phases = _factors(part, positions, volume, wide)
         even, odd = torch.cos(phases) * damping, torch.sin(phases) * damping
@@ -217,7 +218,7 @@ def _by_waves(positions: Tensor, cell: Tensor, charges: Tensor, wide: Tensor) ->
     return potentials
 
 
-def _waves(cell: Tensor, narrowest: float) -> Tensor:
+def waves_of(cell: Tensor, narrowest: float) -> Tensor:
     """Wave vectors (K, 3) in 1/Å of which the narrowest Gaussian has any, one of k and −k."""
     # The most compact vectors of the same lattice: few waves are tried in vain.
     _, operation = minkowski_reduce(cell.detach().cpu().numpy())

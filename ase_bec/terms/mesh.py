@@ -1,111 +1,130 @@
-"""Sum over the waves of a crystal on a mesh, with a time that grows hardly faster than atoms."""
+"""Potentials of Gaussian charges on a mesh: smooth particle-mesh Ewald of one width."""
 
 from __future__ import annotations
 
 import math
+from itertools import product
+from typing import NamedTuple
 
 import numpy as np
 import torch
-from scipy.fft import next_fast_len
 from torch import Tensor
 
-__all__ = ["mesh_potentials"]
+from ase_bec.terms.ewald import COULOMB, volume_of
 
-ORDER = 8  # of the B-splines; even, so that no wave of the mesh is lost
-FINENESS = 0.6  # spacing of the mesh over the narrowest width
+__all__ = ["Mesh", "mesh_of"]
+
+ORDER = 8  # of the B-splines
+SPACING = 0.5  # of the mesh, over the width of the Gaussians
+_REACH = 5.5  # exp(-_REACH²) is left out
 
 
-def mesh_potentials(
-    positions: Tensor, cell: Tensor, charges: Tensor, widths: Tensor, fineness: float = FINENESS
-) -> Tensor:
-    r"""Potential of Gaussian charges at each of them, averaged over it, in e/Å, (N,).
+class Mesh(NamedTuple):
+    """Weights of atoms on a mesh, and what waves do to each other.
 
-    Smooth particle-mesh Ewald: charges go to a mesh by B-splines, the waves k ≠ 0 are summed by
-    fast Fourier transforms, and potentials come back by the same splines. So ½Σqφ is smooth in
-    positions, and forces and stress are its derivatives exactly; it differs from the sum over
-    waves by some 1e-7 eV per atom for charges of 1 e.
-
-    Parameters
+    Attributes
     ----------
-    positions, cell, charges, widths
-        As for :func:`ase_bec.terms.ewald.ewald_potentials`; widths above zero.
-    fineness : float
-        Spacing of the mesh over the narrowest width.
+    shape : tuple of 3 int
+    points : Tensor, (N, ORDER³)
+        Mesh points of each atom.
+    weight : Tensor, (N, ORDER³)
+        B-splines at them; differentiable by positions.
+    kernel : Tensor
+        Of the waves, as rfftn has them; differentiable by the cell.
+    """
+
+    shape: tuple[int, int, int]
+    points: Tensor
+    weight: Tensor
+    kernel: Tensor
+
+    def detach(self) -> Mesh:
+        """The same without a graph."""
+        return self._replace(weight=self.weight.detach(), kernel=self.kernel.detach())
+
+    def potential(self, charges: Tensor) -> Tensor:
+        """Potentials (N, ...) in V of charges (N, ...)."""
+        columns = charges.reshape(len(charges), -1)
+        out = [self._one(column) for column in columns.unbind(1)]
+        return torch.stack(out, dim=1).reshape(charges.shape)
+
+    def _one(self, charges: Tensor) -> Tensor:
+        size = math.prod(self.shape)
+        spread = (self.weight * charges[:, None]).flatten()
+        density = spread.new_zeros(size).index_add(0, self.points.flatten(), spread)
+        waves = torch.fft.rfftn(density.reshape(self.shape)) * self.kernel
+        field = torch.fft.irfftn(waves, s=self.shape, norm="forward").flatten()
+        found: Tensor = (self.weight * field[self.points]).sum(dim=1)
+        return found
+
+
+def mesh_of(positions: Tensor, cell: Tensor, width: float) -> Mesh:
+    r"""Mesh for A of :func:`ase_bec.terms.gaussian_charges.interaction` in a crystal.
+
+    Exact up to the splines, some 1e-7 of forces, at a cost that grows as the number of atoms.
 
     References
     ----------
     U. Essmann et al., J. Chem. Phys. 103, 8577 (1995).
     """
-    spacing = fineness * float(widths.min())
     lengths = cell.detach().norm(dim=1).tolist()
-    sizes = tuple(next_fast_len(max(math.ceil(x / spacing), ORDER), real=True) for x in lengths)
-    index, weights = _splines(positions, cell, sizes)
-    squares, influence = _influence(cell, sizes)
-    # Charges of one width share a mesh.
-    kinds, kind = torch.unique(widths, return_inverse=True)
-    damping = [torch.exp(-0.5 * squares * width**2) for width in kinds]
-    summed = torch.zeros_like(influence, dtype=torch.complex128)
-    members = [(kind == k).nonzero()[:, 0] for k in range(len(kinds))]
-    for chosen, damp in zip(members, damping, strict=True):
-        density = charges.new_zeros(math.prod(sizes))
-        spread = (charges[chosen, None] * weights[chosen]).flatten()
-        density = density.index_add(0, index[chosen].flatten(), spread)
-        summed = summed + damp * torch.fft.rfftn(density.reshape(sizes))
-    potentials = torch.zeros_like(charges)
-    for chosen, damp in zip(members, damping, strict=True):
-        mesh = torch.fft.irfftn(summed * influence * damp, s=sizes, norm="forward").flatten()
-        found = (mesh[index[chosen].flatten()].reshape(len(chosen), -1) * weights[chosen]).sum(1)
-        potentials = potentials.index_add(0, chosen, found)
-    return potentials
+    shape = tuple(_smooth(math.ceil(x / (SPACING * width))) for x in lengths)
+    n1, n2, n3 = (max(n, ORDER) for n in shape)
+    counts = torch.tensor([n1, n2, n3])
+    scaled = positions @ torch.linalg.inv(cell) * counts.to(positions)  # [n, x]
+    below = torch.floor(scaled.detach())
+    weights = _splines(scaled - below)  # [n, x, p]
+    steps = torch.arange(ORDER)
+    points = (below.long()[:, :, None] + steps - (ORDER - 1)) % counts[:, None]  # [n, x, p]
+    weight = torch.einsum("ni,nj,nk->nijk", *weights.unbind(1)).flatten(1)
+    first, second, third = points.unbind(1)
+    index = (first[:, :, None, None] * n2 + second[:, None, :, None]) * n3 + third[:, None, None, :]
+    return Mesh((n1, n2, n3), index.flatten(1), weight, _kernel((n1, n2, n3), cell, width))
 
 
-def _splines(positions: Tensor, cell: Tensor, sizes: tuple[int, ...]) -> tuple[Tensor, Tensor]:
-    """Points of the mesh (N, ORDER³) near each atom, and what part of it goes there."""
-    at = positions @ torch.linalg.inv(cell) * torch.tensor(sizes).to(cell)
-    corner = at.detach().floor()
-    values = _b_splines(at - corner, ORDER)  # (N, 3, ORDER)
-    steps = torch.arange(ORDER, device=at.device)
-    points = [
-        (corner[:, k, None].long() - steps).remainder(size) for k, size in enumerate(sizes)
-    ]  # (N, ORDER) each
-    x, y, z = points
-    index = (x[:, :, None, None] * sizes[1] + y[:, None, :, None]) * sizes[2] + z[:, None, None, :]
-    a, b, c = values.unbind(1)
-    weights = a[:, :, None, None] * b[:, None, :, None] * c[:, None, None, :]
-    return index.flatten(1), weights.flatten(1)
+def _splines(fraction: Tensor) -> Tensor:
+    """Cardinal B-splines M_p(fraction + p − 1 − i) of i = 0 … p − 1, on a new last axis."""
+    u = fraction[..., None]
+    values = torch.cat([1 - u, u], dim=-1)  # order 2, from the point furthest below on
+    for order in range(3, ORDER + 1):
+        steps = torch.arange(order).to(u)
+        # Argument at the i-th point: u + order − 1 − i.
+        x = u + order - 1 - steps
+        none = torch.zeros_like(u)
+        lower = torch.cat([none, values], dim=-1)  # M_{p−1}(x − 0) where it is there
+        upper = torch.cat([values, none], dim=-1)  # M_{p−1}(x − 1)
+        values = (x * lower + (order - x) * upper) / (order - 1)
+    return values
 
 
-def _b_splines(part: Tensor, order: int) -> Tensor:
-    """Cardinal B-splines M_p(x + j), (..., order), of x in [0, 1)."""
-    values = [part, 1 - part]
-    for p in range(3, order + 1):
-        padded = [torch.zeros_like(part), *values, torch.zeros_like(part)]
-        values = [
-            ((part + j) * padded[j + 1] + (p - part - j) * padded[j]) / (p - 1) for j in range(p)
-        ]
-    return torch.stack(values, dim=-1)
+def _kernel(shape: tuple[int, int, int], cell: Tensor, width: float) -> Tensor:
+    """4πk_e/Ω exp(−σ²k²)/k² over the squares of what the splines do to waves."""
+    orders = [torch.fft.fftfreq(n, 1 / n).to(cell) for n in shape[:2]]
+    orders.append(torch.fft.rfftfreq(shape[2], 1 / shape[2]).to(cell))
+    grid = torch.stack(torch.meshgrid(*orders, indexing="ij"), dim=-1)
+    k = 2 * math.pi * grid @ torch.linalg.inv(cell).T
+    square = k.square().sum(dim=-1)
+    zero = square == 0
+    safe = torch.where(zero, 1.0, square)
+    inside = ~zero & (width**2 * square.detach() < _REACH**2)
+    damped = torch.where(inside, torch.exp(-(width**2) * safe) / safe, 0.0)
+    bare = 4 * math.pi * COULOMB / volume_of(cell) * damped
+    first, second, third = (torch.from_numpy(_attenuation(n)).to(cell) for n in shape)
+    third = third[: shape[2] // 2 + 1]
+    return bare / (first[:, None, None] * second[None, :, None] * third[None, None, :])
 
 
-def _influence(cell: Tensor, sizes: tuple[int, ...]) -> tuple[Tensor, Tensor]:
-    """Squares of the mesh's waves, and 4π/(V k²) over the squared transforms of the splines."""
-    orders = [torch.fft.fftfreq(n, 1 / n) for n in sizes[:2]]
-    orders.append(torch.fft.rfftfreq(sizes[2], 1 / sizes[2]))
-    m = torch.stack(torch.meshgrid(*orders, indexing="ij"), dim=-1).to(cell)
-    waves = 2 * math.pi * m @ torch.linalg.inv(cell).T
-    squares = waves.square().sum(dim=-1)
-    nonzero = (m != 0).any(dim=-1)
-    safe = torch.where(nonzero, squares, 1.0)
-    transforms = [_transform(n).to(cell) for n in sizes]
-    transforms[2] = transforms[2][: sizes[2] // 2 + 1]
-    x, y, z = transforms
-    splines = x[:, None, None] * y[None, :, None] * z[None, None, :]
-    volume = torch.linalg.det(cell).abs()
-    return safe, torch.where(nonzero, 4 * math.pi / (volume * safe * splines), 0.0)
+def _attenuation(n: int) -> np.ndarray[tuple[int], np.dtype[np.float64]]:
+    """|Σ_j M_p(j + 1) exp(2πi m j/n)|² of each order m, (n,)."""
+    knots = _splines(torch.zeros((), dtype=torch.float64))[: ORDER - 1].numpy()
+    phase = np.exp(2j * np.pi * np.outer(np.arange(n), np.arange(ORDER - 1)) / n)
+    out: np.ndarray[tuple[int], np.dtype[np.float64]] = np.abs(phase @ knots) ** 2
+    return out
 
 
-def _transform(size: int) -> Tensor:
-    """Squared Fourier transform of the spline at the points of a mesh, (size,)."""
-    nodes = _b_splines(torch.zeros(1, dtype=torch.float64), ORDER)[0]  # M_p(0), M_p(1), …
-    signal = np.zeros(size)
-    np.add.at(signal, np.arange(ORDER) % size, nodes.numpy())
-    return torch.from_numpy(np.abs(np.fft.fft(signal)) ** 2)
+def _smooth(n: int) -> int:
+    """Smallest number from n on with no prime factor above 5."""
+    limit = math.ceil(math.log2(max(n, 2))) + 1
+    powers = product(range(limit), repeat=3)
+    products = (int(2**a * 3**b * 5**c) for a, b, c in powers)
+    return min(m for m in products if m >= n)

@@ -94,7 +94,7 @@ class MessagePassingNetwork(LocalDipole):
 
     def densities(self, nb: Neighbourhoods) -> tuple[Tensor, Tensor]:
         """Densities of elements (n, n_elements, K, M) and of messages (n, n_messages, K, M)."""
-        if nb.neighbour is None or bool((nb.neighbour >= len(nb.species)).any()):
+        if bool(((nb.neighbour < 0) | (nb.neighbour >= len(nb.species))).any()):
             raise ValueError("`nb` must have all atoms of the structure as centres")
         shell, (index, _) = make_shell(nb, self.n_elements, self.cutoff), pad(nb)
         weights = self.density.radial_functions(shell)

@@ -73,12 +73,17 @@ class Model(nn.Module):
     @property
     def has_energy(self) -> bool:
         """Whether there is an energy without field."""
-        return any(term.in_field != "linear" for term in self._listed())
+        return any(not term.vanishes for term in self._listed())
 
     @property
     def has_dipole(self) -> bool:
         """Whether it feels a field."""
         return any(term.in_field != "none" for term in self._listed())
+
+    @property
+    def has_charges(self) -> bool:
+        """Whether atoms have charges."""
+        return any(term.has_charges for term in self._listed())
 
     @property
     def dtype(self) -> torch.dtype:
@@ -87,7 +92,7 @@ class Model(nn.Module):
 
     def without_field(self) -> Model:
         """The terms that do not vanish without field."""
-        return Model(self.elements, [t for t in self._listed() if t.in_field != "linear"])
+        return Model(self.elements, [t for t in self._listed() if not t.vanishes])
 
     def in_field(self) -> Model:
         """The terms that feel a field."""

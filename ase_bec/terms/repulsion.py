@@ -69,10 +69,10 @@ class CoreRepulsion(LocalEnergy):
         if furthest == 0:
             return energies
         squares = nb.vectors.detach().square().sum(dim=1)
-        near = (squares < furthest**2).nonzero()[:, 0]
+        near = (~(squares >= furthest**2)).nonzero()[:, 0]  # NaN must show
         centre = torch.searchsorted(nb.first, near, right=True) - 1
         closest = self.closest[nb.species[centre], nb.neighbour_species[near]]
-        chosen = (squares[near] < closest**2).nonzero()[:, 0]
+        chosen = (~(squares[near] >= closest**2)).nonzero()[:, 0]
         if not len(chosen):
             return energies
         depth = closest[chosen] - nb.vectors[near[chosen]].norm(dim=1)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from os import PathLike
 from pathlib import Path
 from pickle import UnpicklingError
@@ -11,6 +10,7 @@ from typing import Any
 import torch
 
 from ase_bec.atomic_files import atomic_path
+from ase_bec.terms.limits import reason
 
 __all__ = ["FORMAT", "VERSION", "save"]
 
@@ -51,8 +51,7 @@ def _check_plain(path: Path) -> None:
     try:
         torch.load(path, weights_only=True)
     except UnpicklingError as error:
-        reason = re.sub(r"\x1b\[\d*m", "", str(error))  # torch prints in bold
         raise ValueError(
             "`metadata` must hold numbers, texts, tensors, and lists and dicts of them, got "
-            f"something else: {reason}"
+            f"{reason(error)}"
         ) from error

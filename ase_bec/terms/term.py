@@ -80,18 +80,26 @@ class Term(nn.Module):
     kind : str
         Its name in model files and settings.
     in_field : str
-        How H depends on the field: ``none``, ``linear`` (then it vanishes without) or
-        ``quadratic``.
+        How H depends on the field: ``none``, ``linear`` or ``quadratic``.
     cutoff : float
         Furthest neighbour in Å that it sees.
     n_elements : int
         Number of elements that it is made for.
+    has_charges : bool
+        Whether it has a method ``charges``, of the arguments of a rule, that gives those of all
+        atoms (N,) in e.
     """
 
     kind: ClassVar[str]
     in_field: ClassVar[str] = "none"
+    has_charges: ClassVar[bool] = False
     cutoff: float
     n_elements: int
+
+    @property
+    def vanishes(self) -> bool:
+        """Whether H is zero without field, as it always is where it is linear."""
+        return self.in_field == "linear"
 
     def config(self) -> dict[str, Any]:
         """Plain arguments that make this term again after the number of elements."""

@@ -11,12 +11,17 @@ import torch
 from ase_bec.data import Dataset
 from ase_bec.models import Model, NeuralNetworkPotential, PolarizationModel, load
 from ase_bec.terms.coulomb import Coulomb
+from ase_bec.terms.density_energy import DensityEnergy
 from ase_bec.terms.energy import NetworkEnergy
+from ase_bec.terms.limits import check_sizes
 from ase_bec.terms.repulsion import CoreRepulsion
+from ase_bec.terms.split_charges import SplitCharges
 from ase_bec.terms.table import TERMS
 from ase_bec.terms.term import LocalDipole, Term
 from ase_bec.training.config import Config
 from ase_bec.training.formal_charges import guess_formal_charges
+from ase_bec.training.tasks.charges import ChargeTask
+from ase_bec.training.tasks.density_energy import DensityEnergyTask
 from ase_bec.training.tasks.model import ModelTask
 from ase_bec.training.tasks.polarization import TRAININGS, PolarizationTask
 from ase_bec.training.tasks.potential import PotentialTask
@@ -51,6 +56,7 @@ def make_task(config: Config, data: Dataset) -> tuple[Task[Any], list[str]]:
         raise ValueError(f"`model.kind` must be one of nnp, {', '.join(TERMS)}, got {kind!r}")
     elements = options.pop("elements", list(data.elements))
     messages: list[str] = []
+    check_sizes({"elements": elements, **options})
     fixed = [coulomb_term(config.coulomb, elements)] if config.coulomb else []
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(config.training.seed)
@@ -59,7 +65,11 @@ def make_task(config: Config, data: Dataset) -> tuple[Task[Any], list[str]]:
         elif issubclass(TERMS[kind], LocalDipole):
             model, messages = _polarization_model(TERMS[kind], elements, options, data)
         else:
-            model = Model(elements, [made(TERMS[kind], options, n_elements=len(elements))])
+            n = len(elements)
+            terms = [made(TERMS[kind], options, n_elements=n)]
+            if kind == DensityEnergy.kind:
+                terms.append(CoreRepulsion(n))
+            model = Model(elements, terms)
     if fixed and not model.has_energy:
         raise ValueError("`coulomb` must stand beside a model with an energy, such as kind nnp")
     return _task(model, config, fixed), messages
@@ -125,14 +135,24 @@ def _task(
     model: Model, config: Config, fixed: Sequence[Coulomb] = (), trained: bool = False
 ) -> Task[Any]:
     """The quickest task for a model beside fixed terms."""
+    kind = _task_kind(model)
     dtype, device = getattr(torch, config.training.dtype), config.training.device
-    if isinstance(model, NeuralNetworkPotential):
-        potential = PotentialTask(model, config.loss, dtype, device, trained)
-        return ResidualTask(potential, fixed) if fixed else potential
-    if isinstance(model, PolarizationModel) and model.network.kind in TRAININGS:
-        return PolarizationTask(model, config.loss, dtype, device, trained)
-    task = ModelTask(model, config.loss, dtype, device)
+    if kind is ModelTask:
+        task: Task[Any] = ModelTask(model, config.loss, dtype, device)
+    else:
+        task = kind(model, config.loss, dtype, device, trained)
     return ResidualTask(task, fixed) if fixed else task
+
+
+def _task_kind(model: Model) -> Any:
+    kinds = {term.kind for term in model.terms}
+    if isinstance(model, NeuralNetworkPotential):
+        return PotentialTask
+    if isinstance(model, PolarizationModel) and model.network.kind in TRAININGS:
+        return PolarizationTask
+    if DensityEnergy.kind in kinds and kinds <= {DensityEnergy.kind, CoreRepulsion.kind}:
+        return DensityEnergyTask
+    return ChargeTask if SplitCharges.kind in kinds else ModelTask
 
 
 def _polarization_model(

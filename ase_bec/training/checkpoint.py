@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 from pathlib import Path
+from pickle import UnpicklingError
 from typing import Any
 
 import torch
 
 from ase_bec.atomic_files import atomic_path
+from ase_bec.identity import differing
+from ase_bec.terms.limits import load_plain, reason
 
 __all__ = ["check_identity", "read_checkpoint", "write_checkpoint"]
 
@@ -33,9 +36,9 @@ def read_checkpoint(path: Path) -> dict[str, Any]:
     if not path.is_file():
         raise FileNotFoundError(f"there is no checkpoint `{path}` to go on from")
     try:
-        content: Any = torch.load(path, map_location="cpu", weights_only=True)
-    except Exception as error:  # torch raises many kinds for damaged or foreign files
-        raise ValueError(f"`{path}` must be a whole checkpoint, got: {error}") from error
+        content = load_plain(path)
+    except (UnpicklingError, ValueError) as error:
+        raise ValueError(f"`{path}` must be a whole checkpoint, got: {reason(error)}") from error
     if not isinstance(content, dict) or content.get("format") != FORMAT:
         raise ValueError(f"`{path}` must be a checkpoint of a training, got another torch file")
     if content.get("version") != VERSION:
@@ -54,20 +57,8 @@ def check_identity(path: Path, found: dict[str, Any], wanted: dict[str, Any]) ->
     ValueError
         If the plain values, in dicts of dicts, are not the same.
     """
-    old, new = _flat(found), _flat(wanted)
-    for key in sorted(set(old) | set(new)):
-        if old.get(key) != new.get(key):
-            raise ValueError(
-                f"`{path}` is of a training with `{key}` {old.get(key)!r}, got {new.get(key)!r}: "
-                "resume with the same settings and files, or begin anew"
-            )
-
-
-def _flat(values: dict[str, Any], prefix: str = "") -> dict[str, Any]:
-    out: dict[str, Any] = {}
-    for key, value in values.items():
-        if isinstance(value, dict):
-            out |= _flat(value, f"{prefix}{key}.")
-        else:
-            out[f"{prefix}{key}"] = value
-    return out
+    for key, (old, new) in differing(found, wanted).items():
+        raise ValueError(
+            f"`{path}` is of a training with `{key}` {old!r}, got {new!r}: "
+            "resume with the same settings and files, or begin anew"
+        )

@@ -24,7 +24,7 @@ class DataOptions:
     ----------
     files : list of str
         As for :func:`ase_bec.data.read_dataset`; relative to the TOML file.
-    keys, units, displacement_first, sum_rule
+    keys, units, displacement_first, sum_rule, net_charge
         As for :func:`ase_bec.data.read_dataset`.
     split : str
         ``random`` frames, whole kinds of ``config_type``, or a ``block`` at the end of the files.
@@ -32,6 +32,9 @@ class DataOptions:
         Part of the frames, between 0 and 1; or names of kinds, with ``config_type``.
     seed : int
         Of the split.
+    less : str
+        Saved model, or bundled name, that is to stand beside the trained one: energies, forces and
+        stress are those less its own; relative to the working folder.
     """
 
     files: tuple[str, ...]
@@ -39,10 +42,12 @@ class DataOptions:
     units: dict[str, str] = field(default_factory=dict)
     displacement_first: bool = False
     sum_rule: str | tuple[str, ...] | None = None
+    net_charge: float | None = None
     split: str = "random"
     validation: float | tuple[str, ...] = 0.1
     test: float | tuple[str, ...] = 0.0
     seed: int = 0
+    less: str = ""
 
 
 @dataclass(frozen=True)
@@ -63,6 +68,9 @@ class TrainingOptions:
     average : float
         Decay per step of the moving average of the parameters that is validated and saved in
         their place; 0 for none.
+    decay : float
+        Part of the parameters that a step takes away, over its learning rate; few data are learned
+        by heart without.
     lbfgs : int
         Passes with L-BFGS after Adam, of ten iterations each, over all frames and without chance.
     interval : int
@@ -84,6 +92,7 @@ class TrainingOptions:
     final: float = 1e-4
     clip: float = 1.0
     average: float = 0.0
+    decay: float = 0.0
     lbfgs: int = 0
     interval: int = 5
     patience: int = 0
@@ -94,7 +103,7 @@ class TrainingOptions:
     def __post_init__(self) -> None:
         for name in ("batch", "interval"):
             _require(getattr(self, name) >= 1, f"training.{name}", "1 or more", self)
-        for name in ("epochs", "lbfgs", "patience", "clip", "seed"):
+        for name in ("epochs", "lbfgs", "patience", "clip", "seed", "decay"):
             _require(getattr(self, name) >= 0, f"training.{name}", "0 or more", self)
         _require(self.epochs + self.lbfgs > 0, "training.epochs", "1 or more", self)
         _require(self.rate > 0, "training.rate", "positive", self)
@@ -162,7 +171,7 @@ def read_config(path: str | PathLike[str], overrides: Sequence[str] = ()) -> Con
         raise FileNotFoundError(f"there is no file `{path}`")
     try:
         content = tomllib.loads(path.read_text())
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError, RecursionError) as error:
         raise ValueError(f"`{path}` must be a TOML file, got: {error}") from error
     for text in overrides:
         _override(content, text)
@@ -192,7 +201,7 @@ def _override(content: dict[str, Any], text: str) -> None:
             raise ValueError(f"`{key.strip()}` must be a setting, got the value `{section}` in it")
     try:
         content[name] = tomllib.loads(f"x = {value}")["x"]
-    except tomllib.TOMLDecodeError:
+    except (tomllib.TOMLDecodeError, RecursionError):
         content[name] = value.strip()
 
 

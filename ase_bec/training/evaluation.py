@@ -57,7 +57,7 @@ def evaluate(model: Any, frames: Iterable[Frame], progress: bool = False) -> lis
     -------
     list of Comparison
         Born charges and, of neutral crystals, dipoles on the branch nearest to the label; or
-        energies per atom, forces and stress; as far as there are labels.
+        energies per atom, forces and stress; charges of atoms; as far as there are labels.
 
     Raises
     ------
@@ -69,6 +69,9 @@ def evaluate(model: Any, frames: Iterable[Frame], progress: bool = False) -> lis
     wanted = {"energy", "forces", "stress"} if potential else {"born_effective_charges"}
     if dipole:
         wanted |= {"born_effective_charges", "polarization"}
+    charges = isinstance(model, Model) and model.has_charges
+    if charges:
+        wanted |= {"charges"}
     chosen = [f for f in frames if wanted & set(f.labels)]
     if not chosen:
         raise ValueError(f"the data must have {' or '.join(sorted(wanted))}, got none of them")
@@ -79,6 +82,8 @@ def evaluate(model: Any, frames: Iterable[Frame], progress: bool = False) -> lis
         if dipole:
             found += _charges(Evaluator(model.in_field(), "Born charges"), chosen, bar)
             found += _dipoles(Evaluator(model.in_field(), "Born charges"), chosen)
+        if charges:
+            found += _atomic_charges(Evaluator(model.in_field(), "charges"), chosen)
         if not potential and not dipole:
             found += _charges(model, chosen, bar)
     return found
@@ -106,6 +111,13 @@ def _charges(source: Any, frames: Sequence[Frame], bar: Any) -> list[Comparison]
         pairs.append((values, np.asarray(frame.born_effective_charges)))
         bar.update()
     return _comparison("Z", "e", pairs, labelled)
+
+
+def _atomic_charges(evaluator: Evaluator, frames: Sequence[Frame]) -> list[Comparison]:
+    """Charges of atoms without field."""
+    labelled = [frame for frame in frames if frame.charges is not None]
+    pairs = [(evaluator.charges(f.atoms), np.asarray(f.charges)) for f in labelled]
+    return _comparison("q", "e", pairs, labelled)
 
 
 def _dipoles(evaluator: Evaluator, frames: Sequence[Frame]) -> list[Comparison]:

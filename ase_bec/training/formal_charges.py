@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+import warnings
+from collections.abc import Iterable, Mapping
 from itertools import product
 
 import numpy as np
 
 from ase_bec.data import Frame
+from ase_bec.data.net_charge import WHOLE, charge_text
 
-__all__ = ["guess_formal_charges"]
+__all__ = ["guess_formal_charges", "warn_of_net_charges"]
 
 # Elements that have one oxidation number in nearly all of their insulators.
 _USUAL = {
@@ -69,6 +71,44 @@ def guess_formal_charges(frames: Iterable[Frame]) -> dict[str, float]:
     cost = ((tried - means) ** 2 / np.maximum(np.abs(means), 1)).sum(axis=1)
     best = tried[np.argmin(np.where(fits == fits.max(), cost, np.inf))]
     return {e: float(q) for e, q in zip(elements, best, strict=True)}
+
+
+def warn_of_net_charges(charges: Mapping[str, float] | None, frames: Iterable[Frame]) -> None:
+    """Warn where formal charges do not add up to the net charge of a frame, and say which frames.
+
+    The network adds nothing to the sum of Born charges, so such frames cannot be fitted, and a
+    field would push their cell as a whole.
+
+    Parameters
+    ----------
+    charges : mapping, optional
+        Formal charge of each element in e; without it, zero.
+    frames : iterable of Frame
+        Frames with elements that have a charge.
+    """
+    wrong: dict[tuple[str, str], list[str]] = {}
+    for frame in frames:
+        total = sum((charges or {}).get(symbol, 0.0) for symbol in frame.atoms.symbols)
+        if abs(total - frame.net_charge) > WHOLE:
+            key = charge_text(total), charge_text(frame.net_charge)
+            wrong.setdefault(key, []).append(frame.source)
+    if not wrong:
+        return
+    count = sum(map(len, wrong.values()))
+    cases = "; ".join(
+        f"{total} instead of the frame's {own} in {_listed(sources)}"
+        for (total, own), sources in wrong.items()
+    )
+    warnings.warn(
+        f"`formal_charges` do not add up to the net charge of {count} frames: {cases}. Mend "
+        "`formal_charges`, or give these frames their `net_charge`",
+        stacklevel=2,
+    )
+
+
+def _listed(sources: list[str]) -> str:
+    more = len(sources) - 3
+    return ", ".join(sources[:3]) + (f" and {more} more" if more > 0 else "")
 
 
 def _candidates(element: str, mean: float) -> list[int]:

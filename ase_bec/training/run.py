@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable, Sequence
+from contextlib import nullcontext
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -11,11 +12,18 @@ from typing import Any, NamedTuple
 import torch
 
 from ase_bec.data import Dataset, read_dataset
+from ase_bec.data.in_field import require_zero_field
+from ase_bec.locks import locked
+from ase_bec.models import Model, load
 from ase_bec.progress import progress_bar
 from ase_bec.training.build import make_task
+from ase_bec.training.checkpoint import check_identity
 from ase_bec.training.config import Config
 from ase_bec.training.error_history import plot_history
+from ase_bec.training.formal_charges import warn_of_net_charges
+from ase_bec.training.known_frames import frame_hashes
 from ase_bec.training.parallel import Processes
+from ase_bec.training.residual import less
 from ase_bec.training.split import Split, split_frames
 from ase_bec.training.tasks.task import Errors, Task, mae, rmse
 from ase_bec.training.trainer import Outcome, Trainer
@@ -67,7 +75,8 @@ def train(
     config : Config
         Settings.
     resume : bool
-        Go on from the checkpoint of an interrupted training.
+        Go on from the checkpoint of an interrupted training, or begin where there is none yet. A
+        training that is done is left as it is.
     progress : bool
         Show a bar.
     processes : Processes
@@ -78,11 +87,26 @@ def train(
     Raises
     ------
     FileNotFoundError, ValueError
-        If settings or data are of no use; nothing has been written then.
+        If settings or data are of no use, the files are those of another training, or another
+        one writes to them; nothing has been written then.
     FloatingPointError
         If the loss is not finite.
     """
     files = Files.of(config.output)
+    with locked(*files, again=True) if processes.rank == 0 else nullcontext():
+        if resume and files.model.exists() and not files.checkpoint.exists():
+            return _done(files.model, config)
+        return _train(config, files, resume, progress, processes, say)
+
+
+def _train(
+    config: Config,
+    files: Files,
+    resume: bool,
+    progress: bool,
+    processes: Processes,
+    say: Callable[[str], None],
+) -> Result:
     data = _read(config, say)
     options = config.data
     split = split_frames(
@@ -92,6 +116,8 @@ def train(
     for message in messages:
         say(message)
     _check_labels(task, data)
+    if hasattr(task.model, "formal_charges"):
+        warn_of_net_charges(task.model.formal_charges, data)
     say("frames: " + ", ".join(f"{len(part)} {name}" for name, part in split._asdict().items()))
     with progress_bar("prepare", "frame", progress and processes.rank == 0, len(data)) as frames:
         samples = []
@@ -103,29 +129,49 @@ def train(
         task, parts["train"], parts["validation"], config.training, files.checkpoint,
         _identity(config), processes,
     )  # fmt: skip
-    if resume:
+    if resume and files.checkpoint.exists():
         trainer.resume()
+    elif resume:
+        say("there is no checkpoint yet: the training starts from the beginning")
+    elif processes.rank == 0:
+        files.checkpoint.unlink(missing_ok=True)  # of an earlier training
     outcome = trainer.run(progress)
     if not outcome.completed or processes.rank > 0:
         return Result(outcome, {})
     task.finish(parts["train"])
     errors = {name: _errors(task, part, config) for name, part in parts.items() if part}
     task.model.metadata |= _card(config, data, split, outcome, errors)
+    task.model.metadata["frame_hashes"] = frame_hashes(data, split)
     task.model.double().eval().save(files.model)
     plot_history(files.picture, trainer.rows, task.units)
     files.checkpoint.unlink(missing_ok=True)
     return Result(outcome, errors)
 
 
+def _done(path: Path, config: Config) -> Result:
+    """Result of a training that is done already, if it is this one."""
+    model: Any = load(path)
+    card: dict[str, Any] = getattr(model, "metadata", {})
+    check_identity(path, card.get("config", {}), _identity(config))
+    outcome = Outcome(True, card["epochs"], card["best_epoch"], card["seconds"])
+    return Result(outcome, card["errors"])
+
+
 def _read(config: Config, say: Callable[[str], None]) -> Dataset:
     d = config.data
     data = read_dataset(
         d.files, keys=d.keys or None, units=d.units or None,
-        displacement_first=d.displacement_first, sum_rule=d.sum_rule,
+        displacement_first=d.displacement_first, sum_rule=d.sum_rule, net_charge=d.net_charge,
     )  # fmt: skip
+    require_zero_field(data, "`ase-bec convert --from-fields` makes Born charges of them")
     for line in data.summary().splitlines():
         say(line)
-    return data
+    if not d.less:
+        return data
+    model = load(d.less)
+    if not isinstance(model, Model):
+        raise ValueError(f"`data.less` must be a model of this package, got `{d.less}`")
+    return less(data, model)
 
 
 def _check_labels(task: Task[Any], data: Dataset) -> None:
@@ -144,6 +190,8 @@ def _identity(config: Config) -> dict[str, Any]:
     del plain["output"], plain["training"]["device"]
     plain["data"]["files"] = [Path(f).name for f in config.data.files]
     files = [*config.data.files]
+    if Path(config.data.less).is_file():
+        files.append(config.data.less)
     if Path(str(config.model.get("start", ""))).is_file():
         files.append(config.model["start"])
     return plain | {"sha256": _digests(files)}

@@ -9,7 +9,7 @@ one does, up to rounding.
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from pathlib import Path
 from time import monotonic
 from typing import Any, Generic, NamedTuple, TypeVar
@@ -19,6 +19,7 @@ import torch
 from torch import Tensor
 
 from ase_bec.interruption import Interruption, interruption
+from ase_bec.locks import locked
 from ase_bec.progress import progress_bar
 from ase_bec.training.checkpoint import check_identity, read_checkpoint, write_checkpoint
 from ase_bec.training.config import TrainingOptions
@@ -128,10 +129,13 @@ class Trainer(Generic[S]):
         ------
         FloatingPointError
             If the loss is not finite.
+        OutputInUse
+            If another training writes to the checkpoint.
         """
         before, start = self.seconds, monotonic()
         shown = progress and self.processes.rank == 0
         with (
+            self._locked(),
             interruption() as asked,
             progress_bar(None, "epoch", shown, self.last, self.epoch) as epochs,
         ):
@@ -166,6 +170,12 @@ class Trainer(Generic[S]):
         for name in KEPT:
             setattr(self, name, content[name])
 
+    def _locked(self) -> AbstractContextManager[None]:
+        """Hold what is written, in the process that writes."""
+        if self.checkpoint is None or self.processes.rank > 0:
+            return nullcontext()
+        return locked(self.checkpoint, self.checkpoint.with_suffix(".csv"), again=True)
+
     def _save(self) -> None:
         if self.checkpoint is None or self.processes.rank > 0:
             return
@@ -180,7 +190,7 @@ class Trainer(Generic[S]):
         """Make the optimiser of Adam's passes, or of those with L-BFGS."""
         self.optimiser: torch.optim.Optimizer
         if self.epoch < self.options.epochs:
-            self.optimiser = torch.optim.Adam(self.parameters)
+            self.optimiser = torch.optim.AdamW(self.parameters, weight_decay=self.options.decay)
             if self.options.average:
                 self.average = [p.detach().clone() for p in self.parameters]
         else:

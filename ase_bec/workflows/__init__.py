@@ -11,14 +11,16 @@ if TYPE_CHECKING:
     from ase_bec.workflows.barriers.field_barriers import FieldPaths, LinearFit
     from ase_bec.workflows.barriers.field_paths import field_paths
     from ase_bec.workflows.barriers.ion import IonProfile, ion_profile, moving_ion
+    from ase_bec.workflows.barriers.matching import match_ions
     from ase_bec.workflows.barriers.migration import MigrationPath, migration_path
     from ase_bec.workflows.barriers.neb import find_path, interpolate_path
     from ase_bec.workflows.barriers.workers import Workers, launched_world
+    from ase_bec.workflows.dynamics.limits import Limits, UnphysicalStructure
     from ase_bec.workflows.dynamics.md import MDRun, run_md
     from ase_bec.workflows.dynamics.settings import MDSettings
     from ase_bec.workflows.dynamics.table import plot_run, read_table
     from ase_bec.workflows.structures.amorphous import AmorphousStructure, melt_quench
-    from ase_bec.workflows.structures.bonds import Bonds, UnphysicalStructure, count_bonds
+    from ase_bec.workflows.structures.bonds import Bonds, count_bonds
     from ase_bec.workflows.structures.crystals import beta_lithium_phosphate, vacancy_hop
     from ase_bec.workflows.structures.melt_settings import MeltQuenchSettings
     from ase_bec.workflows.structures.packing import density_of, random_structure, scaled_to_density
@@ -31,6 +33,7 @@ __all__ = [
     "FieldPaths",
     "Hop",
     "IonProfile",
+    "Limits",
     "LinearFit",
     "MDRun",
     "MDSettings",
@@ -49,6 +52,7 @@ __all__ = [
     "interstitial_hops",
     "ion_profile",
     "launched_world",
+    "match_ions",
     "melt_quench",
     "migration_path",
     "moving_ion",

@@ -12,6 +12,7 @@ from trajectory_examples import SKEWED, trajectory
 
 from ase_bec import FieldCalculator
 from ase_bec.analysis import dipole, read_trajectory
+from ase_bec.frame_checksums import frame_checksums
 from ase_bec.workflows import MDSettings, run_md
 
 
@@ -33,7 +34,8 @@ def write_recorded(
         writer.set_description({"md": {"timestep": 2.0}})
         for k, atoms in enumerate(frames):
             more = {name: value[k] for name, value in values.items()}
-            writer.backend.write(md={"step": 5 * k, "state": {}, "checksum": 0, **more})
+            recorded = {"step": 5 * k, "state": {}, **more}
+            writer.backend.write(md={**recorded, **frame_checksums(atoms, recorded)})
             writer.write(atoms)
     lines = [f"{5 * k},0.1,0.2,{-0.1 * k}\n" for k in range(len(frames) if rows is None else rows)]
     head = "step,field_x_V_per_A,field_y_V_per_A,field_z_V_per_A\n"

@@ -50,7 +50,7 @@ def test_every_kind_becomes_a_source_whose_parts_agree(kind):
     born = source.born_charges(atoms)
     assert born.shape == (8, 3, 3)
     assert born.dtype == np.float64
-    assert source.field_forces(atoms, FIELD) == pytest.approx(
+    assert source.response(atoms, FIELD).forces == pytest.approx(
         np.tensordot(FIELD, born, axes=(0, 1)), abs=1e-14
     )
     if not source.has_dipole:
@@ -99,7 +99,7 @@ def test_files_of_weights_are_loaded(released):
 
 
 def test_files_without_born_charges_are_refused(released, tmp_path):
-    with pytest.raises(ValueError, match="must be a model of Born charges, got NeuralNetworkPot"):
+    with pytest.raises(ValueError, match="must be a model with a dipole, got a neural-network pot"):
         as_charge_source(released / "lammps-force.nnp")
     with pytest.raises(FileNotFoundError, match="bundled"):
         as_charge_source("no-such-model")

@@ -21,6 +21,8 @@ from ase_bec.calculators.field import FieldCalculator
 
 CHARGED = {"Cu": 1.0, "Au": -2.0, "Al": 3.0}  # Q = +1
 TENSORS = dict(zip(("Cu", "Au", "Al"), random_tensors(3), strict=True))
+_SUM = 4 * TENSORS["Cu"] + 3 * TENSORS["Au"] + TENSORS["Al"]
+TENSORS["Al"] += (1 - np.trace(_SUM) / 3) * np.eye(3)  # mean Q = +1, no sum rule
 
 
 def charge_kinds(atoms):
@@ -157,7 +159,13 @@ def test_zero_field_gives_the_base_calculator_and_asks_no_charges():
 def test_charges_known_for_one_axis_serve_a_field_along_it():
     atoms = skewed_alloy()
     rows = random_tensors(len(atoms))[:, 2]
-    calc = FieldCalculator(EMT(), HalfKnownCharges(rows), field=(0, 0, 0.1), energy="none")
+    calc = FieldCalculator(
+        EMT(),
+        HalfKnownCharges(rows),
+        field=(0, 0, 0.1),
+        energy="none",
+        net_charge=rows[:, 2].sum(),
+    )
     share = atoms.get_masses() / atoms.get_masses().sum()
     expected = 0.1 * (rows - share[:, None] * rows.sum(axis=0))
     assert calc.get_forces(atoms) == pytest.approx(EMT().get_forces(atoms) + expected, abs=1e-12)
@@ -190,6 +198,7 @@ def test_diagonal_of_charges_known_for_one_axis():
         energy="none",
         components="diagonal",
         net_force="keep",
+        net_charge=rows[:, 2].sum(),
     )
     forces = calc.get_forces(atoms)
     assert forces[:, 2] == pytest.approx(-0.1 * rows[:, 2], abs=1e-14)

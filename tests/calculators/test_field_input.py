@@ -171,7 +171,7 @@ def test_only_net_force_is_no_field():
     calc = FieldCalculator(EMT(), {"Cu": 1}, field=FIELD)
     with pytest.raises(ValueError, match=r'all of it is net force\); net_force="keep"'):
         calc.get_forces(copper)
-    kept = FieldCalculator(NoForces(), {"Cu": 1}, field=FIELD, net_force="keep")
+    kept = FieldCalculator(NoForces(), {"Cu": 1}, field=FIELD, net_force="keep", net_charge=8)
     assert kept.get_forces(copper) == pytest.approx(np.tile(FIELD, (8, 1)))
 
 

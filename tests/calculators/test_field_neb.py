@@ -126,12 +126,12 @@ def test_threads_take_turns_on_shared_charges():
         inside = overlaps = 0
         __hash__ = None
 
-        def field_forces(self, atoms, field):
+        def response(self, atoms, field):
             self.inside += 1
             self.overlaps += self.inside > 1
             threading.Event().wait(0.02)
             self.inside -= 1
-            return super().field_forces(atoms, field)
+            return super().response(atoms, field)
 
     charges = Charges(CHARGES)
     images = hop([EMT() for _ in range(5)])

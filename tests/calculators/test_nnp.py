@@ -5,7 +5,7 @@ import pytest
 import torch
 from ase import Atoms
 from descriptor_examples import skewed, water
-from model_examples import potential, total_energy
+from model_examples import in_torch, potential, total_energy
 
 from ase_bec import NNPCalculator
 
@@ -120,12 +120,11 @@ def test_members_may_differ_in_cutoff_and_order_of_elements() -> None:
     np.testing.assert_allclose(found, expected, rtol=0, atol=1e-12)
 
 
-@pytest.mark.parametrize("training", [True, False])
-def test_float32_is_close_to_float64(training) -> None:
+@pytest.mark.parametrize("prepared", [in_torch, lambda calc: calc], ids=["torch", "compiled"])
+def test_float32_is_close_to_float64(prepared) -> None:
     results = []
     for dtype in ("float64", torch.float32):
-        calc = NNPCalculator(potential(), dtype=dtype)
-        calc.models[0].train(training)
+        calc = prepared(NNPCalculator(potential(), dtype=dtype))
         calc.calculate(skewed())
         results.append(calc.results)
     double, single = results
@@ -137,19 +136,17 @@ def test_float32_is_close_to_float64(training) -> None:
 
 
 def test_torch_implementation_gives_the_same() -> None:
-    compiled, plain = NNPCalculator(potential()), NNPCalculator(potential())
-    plain.models[0].train()
+    compiled, plain = NNPCalculator(potential()), in_torch(NNPCalculator(potential()))
     for calc in (compiled, plain):
         calc.calculate(skewed())
     for name, values in compiled.results.items():
         np.testing.assert_allclose(plain.results[name], values, rtol=0, atol=1e-11)
 
 
-@pytest.mark.parametrize("training", [True, False])
-def test_atoms_without_neighbours(training) -> None:
+@pytest.mark.parametrize("prepared", [in_torch, lambda calc: calc], ids=["torch", "compiled"])
+def test_atoms_without_neighbours(prepared) -> None:
     atoms = Atoms("LiO", [[0, 0, 0], [0, 0, 50]])
-    calc = NNPCalculator(potential(margin=100))
-    calc.models[0].train(training)
+    calc = prepared(NNPCalculator(potential(margin=100)))
     energy = calc.get_potential_energy(atoms)
     apart = [calc.get_potential_energy(Atoms(element)) for element in ("Li", "O")]
     assert energy == pytest.approx(sum(apart), abs=1e-12)
@@ -200,10 +197,10 @@ def test_more_atoms_than_a_chunk_holds() -> None:
     calc = NNPCalculator(potential(cutoff=3.0, g5=[(0.0, 2, 1)], g4=()))
     calc.calculate(atoms)
     compiled = calc.results
-    calc.models[0].train()
-    calc.calculate(atoms)
+    plain = in_torch(NNPCalculator(calc.models[0]))
+    plain.calculate(atoms)
     for name, values in compiled.items():
-        np.testing.assert_allclose(calc.results[name], values, rtol=0, atol=1e-9)
+        np.testing.assert_allclose(plain.results[name], values, rtol=0, atol=1e-9)
 
 
 def test_molecules_of_other_elements() -> None:

@@ -16,9 +16,13 @@ from ase_bec.descriptors.symmetry_functions import SymmetryFunctions
     ("model", "error", "message"),
     [
         ([], ValueError, "`model` must be a model or a list of models, got an empty list"),
-        (None, TypeError, "`model` must be a NeuralNetworkPotential, its file .*, got NoneType"),
-        (3.0, TypeError, "`model` must be a NeuralNetworkPotential, .*, got float"),
-        ([[]], TypeError, "`model` must be a NeuralNetworkPotential, .*, got list"),
+        (
+            None,
+            TypeError,
+            "`model` must be .*, its file .*, got NoneType",
+        ),
+        (3.0, TypeError, "`model` must be a NeuralNetworkPotential .*, got float"),
+        ([[]], TypeError, "`model` must be a NeuralNetworkPotential .*, got list"),
         (SymmetryFunctions(1, 3.0, g2=[(0, 0)]), TypeError, "`model` must be .*SymmetryFunctions"),
         ("no-such-model", FileNotFoundError, "`no-such-model` must be a model file or the name"),
         (["no/such.pt"], FileNotFoundError, "`no/such.pt` must be a model file or the name of a"),

@@ -7,6 +7,8 @@ import numpy as np
 import pytest
 from ase import Atoms, units
 from ase.calculators.emt import EMT
+from ase.calculators.loggingcalc import LoggingCalculator
+from ase.calculators.mixing import SumCalculator
 from ase.io import read
 from ase.md.langevin import Langevin
 from ase.md.nose_hoover_chain import NoseHooverChainNVT
@@ -219,3 +221,24 @@ def test_wrong_arguments_of_attach_field():
         attach_field(verlet(constant), calc)
     with pytest.raises(ValueError, match="`start` must be a finite time in fs, got nan"):
         attach_field(verlet(calc), calc, start=np.nan)
+
+
+def test_a_field_calculator_that_the_atoms_do_not_use_is_refused():
+    atoms = skewed_alloy()
+    calc = FieldCalculator(EMT(), neutral_charges(), field=wave)
+    dyn = VelocityVerlet(atoms, DT * units.fs)
+    for other in (EMT(), SumCalculator([EMT(), EMT()]), None):
+        atoms.calc = other
+        with pytest.raises(ValueError, match="must be the calculator of the atoms of `dyn`"):
+            attach_field(dyn, calc)
+    for around in (LoggingCalculator(calc), SumCalculator([EMT(), LoggingCalculator(calc)])):
+        atoms.calc = around
+        dyn = VelocityVerlet(atoms, DT * units.fs)
+        attach_field(dyn, calc)
+        dyn.run(2)
+        assert calc.time == pytest.approx(2 * DT)
+        fresh = FieldCalculator(EMT(), neutral_charges(), field=wave(2 * DT))
+        added = fresh.get_forces(atoms) - EMT().get_forces(atoms)
+        times = 1 if isinstance(around, LoggingCalculator) else 2
+        expected = added + times * EMT().get_forces(atoms)
+        assert atoms.get_forces() == pytest.approx(expected, abs=1e-12)

@@ -70,7 +70,7 @@ def test_work_energy_agrees_with_adaptive_quadrature_where_there_is_curl():
     def power(t):
         point = reference.copy()
         point.positions += t * displacement
-        return np.sum(source.field_forces(point, FIELD) * displacement)
+        return np.sum(source.response(point, FIELD).forces * displacement)
 
     expected = -quad(power, 0, 1, epsabs=1e-12)[0]
     assert calc.get_potential_energy(atoms) == pytest.approx(expected, abs=1e-9)
@@ -219,7 +219,7 @@ def test_curl_is_zero_for_gradients_and_that_of_the_jacobian_otherwise():
         for sign in (1, -1):
             point = atoms.copy()
             point.positions.flat[k] += sign * 1e-4
-            sides.append(source.field_forces(point, FIELD).ravel())
+            sides.append(source.response(point, FIELD).forces.ravel())
         jacobian[:, k] = (sides[0] - sides[1]) / 2e-4
     largest = np.linalg.norm(jacobian - jacobian.T, 2)
     assert 0.1 * largest < found <= largest

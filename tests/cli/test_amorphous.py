@@ -1,5 +1,7 @@
 """`ase-bec amorphous` from the command line."""
 
+import os
+import signal
 from pathlib import Path
 
 import numpy as np
@@ -39,6 +41,34 @@ def test_a_structure_is_made_and_made_again_by_resuming(
     one, two = read("one/final.traj"), read("two/final.traj")
     assert np.array_equal(one.positions, two.positions)
     assert Path("one/run.csv").read_text() == Path("two/run.csv").read_text()
+
+
+def test_an_interrupted_run_names_the_files_that_exist(
+    run: list[str], capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class Interrupting(Springs):
+        calls = 0
+
+        def calculate(self, *args: object, **kwargs: object) -> None:
+            super().calculate(*args, **kwargs)
+            Interrupting.calls += 1
+            if Interrupting.calls == 120:
+                os.kill(os.getpid(), signal.SIGINT)
+
+    assert main([*run, "--output", "whole"]) == 0
+    monkeypatch.setattr(field, "potential", lambda *_: Interrupting)
+    capsys.readouterr()
+    assert main(run) == 130
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[-2] == "run.traj, run.csv, amorphous.png in amorphous"
+    assert lines[-1] == "Interrupted: the same command with --resume goes on."
+    for name in lines[-2].removesuffix(" in amorphous").split(", "):
+        assert Path("amorphous", name).exists()
+    assert main([*run, "--resume"]) == 0
+    assert capsys.readouterr().out.splitlines()[-1].startswith("final.traj, run.traj, run.csv")
+    assert np.array_equal(
+        read("amorphous/final.traj").positions, read("whole/final.traj").positions
+    )
 
 
 @pytest.mark.parametrize(

@@ -84,7 +84,8 @@ def test_neb_restarts_and_guards_its_output(
     assert main([*hop, "--fmax", "0.002", "--max-steps", "3"]) == 1
     output = capsys.readouterr()
     assert output.err.splitlines()[-1] == (
-        "ase-bec neb: not converged to 0.002 eV/Å: no field; go on with --restart"
+        "ase-bec neb: not converged to 0.002 eV/Å: no field; go on with --restart neb-zero.traj, "
+        "or --resume (from neb-zero.traj)"
     )
     assert "a lower bound without --climb" in output.out
     content = Path("neb-zero.traj").read_bytes()
@@ -130,8 +131,14 @@ def test_md_resumes_on_the_same_trajectory(
 ) -> None:
     run += ["--thermostat", thermostat, "--field", "0", "0", "0.05", *CHARGES]
     assert main([*run, "--time", "0.1ps", "--output", "whole.traj"]) == 0
-    expected = "21 frames, 0.1 ps, in whole.traj; table whole.csv, whole.png\n"
-    assert capsys.readouterr().out == expected
+    *header, last = capsys.readouterr().out.splitlines()
+    assert last == "21 frames, 0.1 ps, in whole.traj; table whole.csv, whole.png"
+    held = "no thermostat" if thermostat == "none" else f"{thermostat} thermostat at 50 K (100 fs)"
+    assert header == [
+        "Li2O2, 4 atoms",
+        "charges Li=1,O=-1, net charge 0 e; E = (0, 0, 0.05) V/Å, 5 MV/cm",
+        f"{held}; 100 steps of 1 fs, a frame every 5",
+    ]
     assert main([*run, "--time", "40fs"]) == 0
     assert main([*run, "--time", "100fs", "--resume"]) == 0
     for one, two in zip(read("whole.traj", ":"), read("md.traj", ":"), strict=True):
@@ -151,7 +158,10 @@ def test_md_resume_refuses_another_field(
     run += ["--time", "40fs", *CHARGES]
     assert main([*run, "--field", "0", "0", "0.05"]) == 0
     assert main([*run, "--field", "0", "0", "0.06", "--resume"]) == 2
-    assert "must give the forces of the last frame" in capsys.readouterr().err
+    message = (
+        "`field` must be [0.0, 0.0, 0.05], as in the frames of `md.traj`, got [0.0, 0.0, 0.06]"
+    )
+    assert message in capsys.readouterr().err
     assert main([*run, "--field", "0", "0", "0.06"]) == 2
     assert main([*run, "--field", "0", "0", "0.06", "--overwrite"]) == 0
 

@@ -93,6 +93,34 @@ def test_resume_refuses_other_bands(hop: Path, capsys: pytest.CaptureFixture[str
     assert "--fields must be finite" in capsys.readouterr().err
 
 
+def test_restart_refuses_a_path_between_other_ends(
+    hop: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main([*NEB, "--max-steps", "2", "--output", "one"]) == 1
+    images = read("one-zero.traj", ":")
+    for name, band in {"back": images[::-1], "short": images[:3]}.items():
+        write(f"{name}.traj", band)
+        capsys.readouterr()
+        assert main([*NEB, "--restart", f"{name}.traj", "--output", "two"]) == 2
+        error = capsys.readouterr().err
+        assert "--restart: " in error
+        assert f"must be the structure that the path in `{name}.traj` was searched with" in error
+        assert "Li0 is " in error
+    assert main([*NEB, "--restart", "one-zero.traj", "--output", "two"]) == 0
+
+
+def test_resume_refuses_another_search(hop: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main([*NEB, "--max-steps", "2"]) == 1
+    for words, message in (
+        (["--spring", "0.3"], "`spring` must be 0.1, as in `neb-zero.traj`, got 0.3"),
+        (["--relax-ends"], "`relax_ends` must be False, as in `neb-zero.traj`, got True"),
+    ):
+        capsys.readouterr()
+        assert main([*NEB, *words, "--resume"]) == 2
+        assert message in capsys.readouterr().err
+    assert main([*NEB, "--fmax", "0.03", "--resume"]) == 0
+
+
 def command(pause: float) -> list[str]:
     options = [*NEB, *SCAN[:6], *CHARGES, "--fmax", "0.005", "--resume", "--output", "killed"]
     return [sys.executable, "-c", PROGRAM, str(pause), *options]

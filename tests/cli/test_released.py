@@ -51,7 +51,13 @@ def test_barriers(capsys: pytest.CaptureFixture[str]) -> None:
     options = ["--field", "0", "0", "0.1", "--climb", "--restart", "published.traj", *FORMAL]
     assert main(["neb", str(PATH[0]), str(PATH[-1]), *NNP, *options]) == 0
     rows = capsys.readouterr().out.splitlines()
-    forward, backward = ([float(v) for v in row.split()[3:]] for row in rows[1:3])
+    assert "net charge -1 e; E = (0, 0, 0.1) V/Å, 10 MV/cm" in rows[1]
+    forward, backward = (
+        [float(v) for v in row.split()[3:]]
+        for name in ("forward", "backward")
+        for row in rows
+        if row.startswith(f"{name} barrier")
+    )
     assert [forward[0], backward[0]] == pytest.approx([0.157, 0.444], abs=0.003)
     published = np.loadtxt(DATA / "neb/8to1/toten")[:, 1]
     found = [atoms.get_potential_energy() for atoms in read("neb-zero.traj", ":")]

@@ -1,4 +1,4 @@
-"""The neighbour density: values, derivatives in both implementations, and what leaves it alone."""
+"""The neighbour density: values, derivatives, and what leaves it alone."""
 
 import copy
 import pickle
@@ -8,15 +8,12 @@ import pytest
 import torch
 from ase import Atoms
 from brute_force import brute_force_pairs
-from descriptor_examples import STRUCTURES, gradient, seen_by, skewed, tiny
+from descriptor_examples import STRUCTURES, around, gradient, on_atoms, seen_by, skewed, tiny
 from scipy.spatial.transform import Rotation
 
-from ase_bec.derivatives import on_atoms
 from ase_bec.descriptors.density import NeighbourDensity
-from ase_bec.descriptors.neighbourhoods import Neighbourhoods
 
 ELEMENTS, CUTOFF = ["Li", "P", "O"], 4.2
-implementations = pytest.mark.parametrize("training", [True, False], ids=["torch", "compiled"])
 structures = pytest.mark.parametrize(("make", "elements", "cutoff"), STRUCTURES)
 
 
@@ -61,9 +58,8 @@ def random_weights(d: NeighbourDensity, n: int) -> torch.Tensor:
 
 
 @structures
-@implementations
-def test_sum_over_images(make, elements, cutoff, training) -> None:
-    d = NeighbourDensity(len(elements), cutoff, radial=5, closest=0.7).train(training)
+def test_sum_over_images(make, elements, cutoff) -> None:
+    d = NeighbourDensity(len(elements), cutoff, radial=5, closest=0.7)
     expected = brute_force(make(), elements, d)
     found = density(d, make(), elements)
     assert np.abs(expected).max() > 0.1
@@ -71,53 +67,39 @@ def test_sum_over_images(make, elements, cutoff, training) -> None:
 
 
 @structures
-@pytest.mark.parametrize("degree", [0, 1, 3, 5])
-def test_compiled_is_the_torch_implementation(make, elements, cutoff, degree) -> None:
-    d = NeighbourDensity(len(elements), cutoff, 6, degree)
+def test_lower_degrees_are_the_first_entries(make, elements, cutoff) -> None:
     _, nb = seen_by(make(), elements, cutoff + 0.3)
-    expected = d.train()(nb)
-    found = d.eval()(nb)
-    assert found.shape == (len(nb.species), *d.shape) == expected.shape
-    assert d.shape == (len(elements), 6, (degree + 1) ** 2)
-    assert (found - expected).abs().max() <= 1e-10 * expected.abs().max()
-    weights = random_weights(d, len(nb.species))
-    slope = gradient(d.train(), nb, weights)
-    assert (gradient(d.eval(), nb, weights) - slope).abs().max() <= 1e-10 * slope.abs().max()
+    highest = NeighbourDensity(len(elements), cutoff, 6, degree=5)(nb)
+    for degree in (0, 1, 3, 5):
+        d = NeighbourDensity(len(elements), cutoff, 6, degree)
+        found = d(nb)
+        assert found.shape == (len(nb.species), *d.shape)
+        assert d.shape == (len(elements), 6, (degree + 1) ** 2)
+        torch.testing.assert_close(found, highest[..., : (degree + 1) ** 2], rtol=0, atol=1e-13)
 
 
-def one_centre(training: bool):
+def one_centre():
     """As a function of the vectors of one centre, one of them beyond the cutoff."""
-    d = NeighbourDensity(2, 3.0, radial=3, degree=3, closest=0.8).train(training)
+    d = NeighbourDensity(2, 3.0, radial=3, degree=3, closest=0.8)
     vectors = torch.tensor(
         [[1.1, 0.3, 0.2], [-0.4, 1.5, -0.6], [0.9, -1, 1.4], [0.2, 0.4, 3.3]], dtype=torch.float64
     )
-    nb = Neighbourhoods(
-        torch.tensor([0]), torch.tensor([1, 1, 0, 1]), vectors, torch.tensor([0, 4])
-    )
+    nb = around([0], [1, 1, 0, 1], vectors, [0, 4])
     return lambda x: d(nb._replace(vectors=x)), vectors.requires_grad_()
 
 
-@implementations
-def test_first_derivative_matches_finite_differences(training) -> None:
-    function, vectors = one_centre(training)
+def test_first_derivative_matches_finite_differences() -> None:
+    function, vectors = one_centre()
     assert torch.autograd.gradcheck(function, vectors, atol=1e-7)
 
 
-def test_second_derivative_of_the_torch_implementation() -> None:
-    function, vectors = one_centre(training=True)
+def test_second_derivative() -> None:
+    function, vectors = one_centre()
     assert torch.autograd.gradgradcheck(function, vectors, atol=1e-6)
 
 
-def test_second_derivative_of_the_compiled_implementation_is_refused() -> None:
-    function, vectors = one_centre(training=False)
-    (slope,) = torch.autograd.grad((function(vectors) ** 2).sum(), vectors, create_graph=True)
-    with pytest.raises(RuntimeError, match="first derivatives only"):
-        torch.autograd.grad(slope.square().sum(), vectors)
-
-
-@implementations
-def test_derivative_by_positions_through_images(training) -> None:
-    d = NeighbourDensity(3, 3.6, radial=4).train(training)
+def test_derivative_by_positions_through_images() -> None:
+    d = NeighbourDensity(3, 3.6, radial=4)
     weights = random_weights(d, 7)
     system, nb = seen_by(skewed(), ELEMENTS, 3.9)
     found = on_atoms(system, gradient(d, nb, weights)).numpy()
@@ -132,16 +114,15 @@ def test_derivative_by_positions_through_images(training) -> None:
         assert found[atom, axis] == pytest.approx(slope, abs=1e-9 * np.abs(found).max() + 1e-8)
 
 
-@implementations
 @pytest.mark.parametrize("sign", [1, -1])
-def test_smooth_at_the_cutoff(training, sign) -> None:
+def test_smooth_at_the_cutoff(sign) -> None:
     """A leaving atom's part vanishes with the square of the distance left, its slope with it."""
-    d = NeighbourDensity(2, 3.0, radial=3).train(training)
+    d = NeighbourDensity(2, 3.0, radial=3)
     direction = sign * np.array([0.48, 0.6, 0.64])
 
     def at(distance: float) -> tuple[np.ndarray, np.ndarray]:
         vectors = torch.tensor(np.array([[0.5, -0.3, 1.1], distance * direction]))
-        nb = Neighbourhoods(torch.tensor([0]), torch.tensor([0, 1]), vectors, torch.tensor([0, 2]))
+        nb = around([0], [0, 1], vectors, [0, 2])
         leaf = vectors.requires_grad_()
         values = d(nb._replace(vectors=leaf)).flatten()
         slopes = [torch.autograd.grad(v, leaf, retain_graph=True)[0][1] for v in values]
@@ -158,9 +139,8 @@ def test_smooth_at_the_cutoff(training, sign) -> None:
     np.testing.assert_allclose(steep[steep > 1e-6] / flat[steep > 1e-6], 10, rtol=0.1)
 
 
-@implementations
-def test_pairs_beyond_the_cutoff_are_ignored(training) -> None:
-    d = NeighbourDensity(3, CUTOFF, radial=5).train(training)
+def test_pairs_beyond_the_cutoff_are_ignored() -> None:
+    d = NeighbourDensity(3, CUTOFF, radial=5)
     expected = density(d, skewed(), ELEMENTS, skin=0)
     for skin in (0.5, 3.0):
         np.testing.assert_allclose(density(d, skewed(), ELEMENTS, skin), expected, atol=1e-13)
@@ -172,10 +152,9 @@ def test_pairs_beyond_the_cutoff_are_ignored(training) -> None:
     assert (slope[~beyond].norm(dim=1) > 0).all()
 
 
-@implementations
-def test_power_spectrum_is_invariant(training) -> None:
+def test_power_spectrum_is_invariant() -> None:
     """Turned and mirrored structures have the same Σ_m A A' for each degree; A itself turns."""
-    d = NeighbourDensity(3, CUTOFF, radial=4).train(training)
+    d = NeighbourDensity(3, CUTOFF, radial=4)
 
     def spectrum(a: np.ndarray) -> np.ndarray:
         flat = a.reshape(len(a), -1, 16)
@@ -197,9 +176,8 @@ def test_power_spectrum_is_invariant(training) -> None:
         np.testing.assert_allclose(other, vector @ matrix.T, atol=1e-12)
 
 
-@implementations
-def test_translation_permutation_and_images(training) -> None:
-    d = NeighbourDensity(3, CUTOFF, radial=4).train(training)
+def test_translation_permutation_and_images() -> None:
+    d = NeighbourDensity(3, CUTOFF, radial=4)
     expected = density(d, skewed(), ELEMENTS)
     moved = skewed()
     moved.positions += [1.1, -20.3, 0.7]
@@ -208,9 +186,8 @@ def test_translation_permutation_and_images(training) -> None:
     np.testing.assert_allclose(density(d, moved[order], ELEMENTS), expected[order], atol=1e-12)
 
 
-@implementations
-def test_isolated_atom_and_own_images(training) -> None:
-    d = NeighbourDensity(2, 5.2, radial=4).train(training)
+def test_isolated_atom_and_own_images() -> None:
+    d = NeighbourDensity(2, 5.2, radial=4)
     alone = density(d, Atoms("Li"), ["Li", "O"])
     np.testing.assert_array_equal(alone, np.zeros((1, 2, 4, 16)))
     _, nb = seen_by(Atoms("Li"), ["Li", "O"], 5.2)
@@ -222,9 +199,8 @@ def test_isolated_atom_and_own_images(training) -> None:
     assert np.abs(found).max() > 0.5
 
 
-@implementations
-def test_single_precision(training) -> None:
-    d = NeighbourDensity(3, CUTOFF).train(training)
+def test_single_precision() -> None:
+    d = NeighbourDensity(3, CUTOFF)
     _, exact = seen_by(skewed(), ELEMENTS, CUTOFF)
     _, nb = seen_by(skewed(), ELEMENTS, CUTOFF, torch.float32)
     expected = d(exact)
@@ -241,7 +217,7 @@ def test_single_precision(training) -> None:
 def test_copies_compute_the_same() -> None:
     d = NeighbourDensity(3, CUTOFF).eval()
     _, nb = seen_by(skewed(), ELEMENTS, CUTOFF)
-    expected = d(nb)  # the kernels have been used
+    expected = d(nb)
     for other in (copy.deepcopy(d), pickle.loads(pickle.dumps(d))):
         assert torch.equal(other(nb), expected)
 

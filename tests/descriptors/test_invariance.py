@@ -4,10 +4,9 @@ import numpy as np
 import pytest
 import torch
 from ase import Atoms
-from descriptor_examples import EXAMPLES, V1, features, skewed, tiny
+from descriptor_examples import EXAMPLES, V1, around, features, skewed, tiny
 from scipy.spatial.transform import Rotation
 
-from ase_bec.descriptors.neighbourhoods import Neighbourhoods
 from ase_bec.descriptors.vector_functions import VectorFunctions
 
 CUTOFF, ELEMENTS = 4.1, ["Li", "P", "O"]
@@ -119,7 +118,7 @@ def test_vector_of_one_neighbour_points_to_it() -> None:
     """From centre to neighbour: positive where the neighbour lies above."""
     descriptor = VectorFunctions(1, 3.0, v1=V1[:1])
     vector = torch.tensor([[0.6, 0.0, 0.8]], dtype=torch.float64)
-    nb = Neighbourhoods(torch.tensor([0]), torch.tensor([0]), vector, torch.tensor([0, 1]))
+    nb = around([0], [0], vector, [0, 1])
     expected = 0.8 * (np.cos(np.pi / 3) + 1) / 2  # f_c is 3/4 at a third of the cutoff
     for training in (True, False):
         assert descriptor.train(training)(nb).item() == pytest.approx(expected, rel=1e-14)
@@ -139,9 +138,7 @@ def test_smooth_at_the_cutoff(example, training, sign) -> None:
     def at(distance: float) -> tuple[np.ndarray, np.ndarray]:
         moving = torch.tensor(distance * direction).requires_grad_()
         vectors = torch.cat([torch.tensor(others, dtype=torch.float64), moving[None]])
-        nb = Neighbourhoods(
-            torch.tensor([0]), torch.tensor([0, 1, 0, 1]), vectors, torch.tensor([0, 4])
-        )
+        nb = around([0], [0, 1, 0, 1], vectors, [0, 4])
         values = descriptor(nb)[0]
         slopes = [torch.autograd.grad(v, moving, retain_graph=True)[0] for v in values]
         return values.detach().numpy(), torch.stack(slopes).norm(dim=1).numpy()

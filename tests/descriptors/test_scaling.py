@@ -48,21 +48,49 @@ def test_gradcheck() -> None:
 )
 def test_outside_the_range(feature, value, outside) -> None:
     features = torch.tensor([[1.0, 1.0, 3.0], [1.5, 5.5, 0.0]], dtype=torch.float64)
-    assert scaling().outside(features, SPECIES[:2]).tolist() == [False, False]
+    assert scaling().outside(features, SPECIES[:2]).tolist() == [0, 0]
     features[0, feature] = value
-    assert scaling().outside(features, SPECIES[:2]).tolist() == [outside, False]
+    found = scaling().outside(features, SPECIES[:2])
+    assert (found > 1).tolist() == [outside, False]
+    assert found[1] == 0
 
 
 def test_range_is_that_of_the_element() -> None:
     features = torch.tensor([[1.5, 5.5, 0.0]], dtype=torch.float64)
     assert not scaling().outside(features, torch.tensor([1])).any()
-    assert scaling().outside(features, torch.tensor([0])).all()
+    assert (scaling().outside(features, torch.tensor([0])) > 1).all()
 
 
-def test_wider_tolerance() -> None:
-    features = torch.tensor([[4.1, 1.0, 3.0]], dtype=torch.float64)
-    assert scaling().outside(features, SPECIES[:1]).all()
-    assert not scaling().outside(features, SPECIES[:1], tolerance=0.1).any()
+@pytest.mark.parametrize(
+    ("row", "expected"),
+    [
+        ([4.1, 1.0, 3.0], 2.5),  # 0.1 beyond, of a width of 4
+        ([-0.2, 1.0, 3.0], 5.0),
+        ([4.1, 2.4, 3.0], 10.0),  # the furthest of them counts
+        ([2.0, 1.0, 3.0 + 4e-4], 4e-4 / (4 * torch.finfo(torch.float64).eps ** 0.5)),
+    ],
+)
+def test_how_far_outside(row, expected) -> None:
+    """In hundredths of the width; in roundings of a feature that never varied."""
+    features = torch.tensor([row], dtype=torch.float64)
+    assert scaling().outside(features, SPECIES[:1]).item() == pytest.approx(expected, rel=1e-6)
+
+
+def test_range_says_what_outside_does() -> None:
+    """It is what compiled code takes."""
+    low, high, margin = scaling().range()
+    features = torch.tensor([[5.0, -2.5, 3.1], [0.5, 6.5, 0.2]], dtype=torch.float64)
+    for row, s in zip(features, (0, 1), strict=True):
+        expected = max(((row - high[s]) / margin[s]).max(), ((low[s] - row) / margin[s]).max())
+        found = scaling().outside(row[None], torch.tensor([s]))
+        assert found.item() == pytest.approx(expected.item(), rel=1e-12)
+
+
+def test_single_precision_allows_its_own_rounding() -> None:
+    narrow = scaling().float()
+    features = torch.tensor([[1.0, 1.0, 3.0 + 1e-4]])
+    assert narrow.outside(features, SPECIES[:1]).item() <= 1
+    assert (scaling().outside(features.double(), SPECIES[:1]) > 1).all()
 
 
 def test_ranges_are_copies_in_the_state() -> None:

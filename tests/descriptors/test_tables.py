@@ -14,6 +14,7 @@ from descriptor_examples import (
     MIXED_V2,
     V1,
     V2,
+    around,
     features,
     gradient,
     random_weights,
@@ -21,7 +22,6 @@ from descriptor_examples import (
     skewed,
 )
 
-from ase_bec.descriptors.neighbourhoods import Neighbourhoods
 from ase_bec.descriptors.symmetry_functions import SymmetryFunctions
 from ase_bec.descriptors.vector_functions import VectorFunctions
 
@@ -77,12 +77,7 @@ def test_slope_multiplies_the_radial_derivative_of_the_gaussian_alone(training, 
     cutoff, step = 3.0, 1e-5
     vectors = np.random.default_rng(1).uniform(-1.2, 1.2, (5, 3))
     lengths = np.linalg.norm(vectors, axis=1)
-    nb = Neighbourhoods(
-        torch.tensor([0]),
-        torch.zeros(5, dtype=torch.int64),
-        torch.tensor(vectors),
-        torch.tensor([0, 5]),
-    )
+    nb = around([0], [0] * 5, torch.tensor(vectors), [0, 5])
     plain = VectorFunctions(1, cutoff, v2=[row]).train(training)
     doubled = VectorFunctions(1, cutoff, v2=[row], slope=2.0).train(training)
     np.testing.assert_allclose(doubled(nb), plain(nb), rtol=1e-14)

@@ -7,6 +7,7 @@ from ase import Atoms
 from descriptor_examples import (
     EXAMPLES,
     STRUCTURES,
+    around,
     features,
     gradient,
     random_weights,
@@ -14,8 +15,6 @@ from descriptor_examples import (
     skewed,
     water,
 )
-
-from ase_bec.descriptors.neighbourhoods import Neighbourhoods
 
 examples = pytest.mark.parametrize("example", EXAMPLES, ids=lambda e: e.name)
 implementations = pytest.mark.parametrize("training", [True, False], ids=["torch", "compiled"])
@@ -69,12 +68,8 @@ def test_far_pairs_do_not_overflow(example, training, dtype) -> None:
     far = torch.tensor([[0.0, 9.0, 15.0], [1e4, 0.0, 1.0]], dtype=dtype)
     results = []
     for vectors in (near, torch.cat([near, far])):
-        nb = Neighbourhoods(
-            torch.tensor([0]),
-            torch.zeros(len(vectors), dtype=torch.int64),
-            vectors.requires_grad_(),
-            torch.tensor([0, len(vectors)]),
-        )
+        n = len(vectors)
+        nb = around([0], [0] * n, vectors.requires_grad_(), [0, n])
         values = descriptor(nb)
         (slope,) = torch.autograd.grad(values.sum(), nb.vectors)
         results.append((values.detach(), slope[:2]))
@@ -88,12 +83,8 @@ def test_far_pairs_do_not_overflow(example, training, dtype) -> None:
 def test_isolated_atoms_and_no_atoms(example, training) -> None:
     descriptor = example.make(2, 3.0).train(training)
     for n in (0, 1, 3):
-        nb = Neighbourhoods(
-            torch.zeros(n, dtype=torch.int64),
-            torch.zeros(0, dtype=torch.int64),
-            torch.zeros((0, 3), dtype=torch.float64, requires_grad=True),
-            torch.zeros(n + 1, dtype=torch.int64),
-        )
+        vectors = torch.zeros((0, 3), dtype=torch.float64, requires_grad=True)
+        nb = around([0] * n, [], vectors, [0] * (n + 1))
         values = descriptor(nb)
         assert values.shape == (n, descriptor.n_features)
         assert (values == 0).all()
@@ -142,7 +133,5 @@ def test_nan_is_not_hidden(example, training) -> None:
     """A neighbour at NaN is neither inside nor outside of the cutoff."""
     descriptor = example.make(1, 3.0).train(training)
     vectors = torch.tensor([[1.0, 0.4, 0.2], [float("nan"), 0.4, 1.0]], dtype=torch.float64)
-    nb = Neighbourhoods(
-        torch.tensor([0]), torch.zeros(2, dtype=torch.int64), vectors, torch.tensor([0, 2])
-    )
+    nb = around([0], [0, 0], vectors, [0, 2])
     assert descriptor(nb).isnan().any()

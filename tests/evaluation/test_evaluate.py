@@ -8,9 +8,9 @@ import torch
 from ase import Atoms
 from ase.build import bulk
 
-from ase_bec.descriptors.neighbourhoods import Neighbourhoods
+from ase_bec.descriptors.neighbourhoods import Neighbourhoods, chunks
 from ase_bec.evaluation import evaluate as module
-from ase_bec.evaluation.evaluate import Response, chunks, evaluate
+from ase_bec.evaluation.evaluate import Response, evaluate
 from ase_bec.system import System
 from ase_bec.terms.model import Model
 from ase_bec.terms.term import LocalEnergy
@@ -120,8 +120,8 @@ def test_chunks_change_nothing(monkeypatch) -> None:
     for size in (1, 2, 3, 100):
         sizes = []
 
-        def in_parts(system, species, dtype, chunk=None, size=size, sizes=sizes):
-            for start, nb in chunks(system, species, dtype, size):
+        def in_parts(system, species, dtype, whole, size=size, sizes=sizes):
+            for start, nb in chunks(system, species, dtype, whole, size):
                 sizes.append(len(nb.species))
                 yield start, nb
 
@@ -137,17 +137,31 @@ def test_chunks_change_nothing(monkeypatch) -> None:
 def test_chunks_cover_every_centre_once() -> None:
     atoms = skewed()
     system = System.from_atoms(atoms, CUTOFF)
-    starts, parts = zip(*chunks(system, species(atoms), torch.float64, 2), strict=True)
+    starts, parts = zip(*chunks(system, species(atoms), chunk=2), strict=True)
     assert starts == (0, 2)
     assert [len(part.species) for part in parts] == [2, 1]
     assert torch.equal(torch.cat([part.species for part in parts]), species(atoms))
     assert torch.equal(torch.cat([part.vectors for part in parts]), system.vectors())
-    assert torch.equal(torch.cat([part.neighbour for part in parts]), system.neighbour)
+    counted = [start + part.neighbour for start, part in zip(starts, parts, strict=True)]
+    assert torch.equal(torch.cat(counted), system.neighbour)
     neighbours = torch.cat([part.neighbour_species for part in parts])
     assert torch.equal(neighbours, species(atoms)[system.neighbour])
     for part in parts:
         assert part.first[0] == 0
         assert part.first[-1] == len(part.vectors)
+
+
+def test_chunks_of_whole_structures() -> None:
+    """As messages need them: neighbours are among the centres."""
+    frames = [skewed(), Atoms("O"), skewed(), skewed()]
+    system = System.from_atoms(frames, CUTOFF)
+    kinds = torch.cat([species(atoms) for atoms in frames])
+    for size, expected in ((1, [3, 1, 3, 3]), (4, [4, 6]), (5, [7, 3]), (100, [10])):
+        parts = list(chunks(system, kinds, whole=True, chunk=size))
+        assert [len(part.species) for _, part in parts] == expected
+        for _, part in parts:
+            assert ((part.neighbour >= 0) & (part.neighbour < len(part.species))).all()
+        assert torch.equal(torch.cat([part.vectors for _, part in parts]), system.vectors())
 
 
 def test_chunks_of_many_atoms_are_bounded() -> None:

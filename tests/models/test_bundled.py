@@ -12,6 +12,7 @@ from ase.optimize import BFGS
 
 import ase_bec
 from ase_bec import FieldCalculator, NNPCalculator
+from ase_bec.calculators.charges import as_charge_source
 from ase_bec.workflows.barriers.neb import find_path, interpolate_path
 from ase_bec.workflows.structures.crystals import beta_lithium_phosphate, vacancy_hop
 
@@ -20,14 +21,19 @@ FIELD = np.array([0.0, 0.0, 0.1])
 
 def test_every_bundled_model_loads_is_small_and_has_a_card() -> None:
     names = ase_bec.bundled()
-    made_for = {"li3po4-nnp": ("Li", "P", "O"), "li3po4-bec": ("Li", "P", "O"), "zno": ("Zn", "O")}
+    made_for = {
+        "li3po4-nnp": ("Li", "P", "O"),
+        "li3po4-bec": ("Li", "P", "O"),
+        "hfo2": ("Hf", "O"),
+        "zno": ("Zn", "O"),
+    }
     assert set(names) == set(made_for)
     folder = Path(ase_bec.models.__file__).parent / "bundled"
     for name in names:
         model = ase_bec.load(name)
         assert tuple(model.elements) == made_for[name]
         assert model.metadata["errors"]["validation" if name == "zno" else "test"]
-        assert (folder / f"{name}.pt").stat().st_size < 1e6
+        assert (folder / f"{name}.pt").stat().st_size < 2e6
         assert "Limits" in (folder / f"{name}.md").read_text()
 
 
@@ -45,7 +51,8 @@ def test_born_charges_of_the_crystal_are_those_of_an_ionic_solid() -> None:
     assert mean["O"] == pytest.approx(-1.5, abs=0.15)
 
 
-@pytest.mark.filterwarnings("ignore:.*local dipole beyond")  # as close as that it knows nothing
+# As close to others as this, the model knows nothing.
+@pytest.mark.filterwarnings("ignore:.*environment outside the range")
 def test_one_lithium_through_the_cell_takes_up_one_charge_times_field_times_length() -> None:
     crystal = beta_lithium_phosphate((2, 2, 2))
     del crystal[40]
@@ -53,10 +60,11 @@ def test_one_lithium_through_the_cell_takes_up_one_charge_times_field_times_leng
     length = crystal.cell.array[2]
     crystal.positions[0, :2] = 5.932, 9.979  # a line along z, 1.15 Å clear of every atom
     start, steps = crystal.positions[0].copy(), 400
+    source = as_charge_source(model)
     before, work = model.dipole(crystal), 0.0
     for step in range(steps):  # the force repeats after the loop, so equal weights serve best
         crystal.positions[0] = start + step / steps * length
-        work += model.field_forces(crystal, FIELD)[0] @ length / steps
+        work += source.response(crystal, FIELD).forces[0] @ length / steps
     crystal.positions[0] = start + length
     gained = FIELD @ (model.dipole(crystal) - before)
     assert gained / (FIELD @ length) == pytest.approx(1.0, abs=1e-9)

@@ -34,13 +34,13 @@ def test_potential_is_read() -> None:
     model = read_released_nnp(NNP)
     assert model.elements == ("Li", "P", "O")
     assert model.cutoff == 7.0
-    assert model.hidden == (10, 10)
-    assert model.activation == "tanh"
-    assert model.descriptor.n_features == 126
-    assert len(model.descriptor.g2) == 6
-    assert len(model.descriptor.g5) == 18
-    assert {row[1] for row in model.descriptor.g5} == {1.0, 4.0, 16.0}
-    assert (model.scaling.high > model.scaling.low).all()
+    assert model.network.hidden == (10, 10)
+    assert model.network.activation == "tanh"
+    assert model.network.descriptor.n_features == 126
+    assert len(model.network.descriptor.g2) == 6
+    assert len(model.network.descriptor.g5) == 18
+    assert {row[1] for row in model.network.descriptor.g5} == {1.0, 4.0, 16.0}
+    assert (model.network.scaling.high > model.network.scaling.low).all()
     assert not model.training
     assert "2305.19546" in model.metadata["source"]
 
@@ -49,8 +49,10 @@ def test_born_charges_are_read() -> None:
     source = read_released_bec(BEC)
     assert source.elements == ("Li", "P", "O")
     assert source.cutoff == 7.0
-    assert source.descriptor.n_features == 180
-    assert source.descriptor.slope == 2.0
+    (model,) = source._evaluator.models
+    (row,) = model.terms
+    assert row.descriptor.n_features == 180
+    assert row.descriptor.slope == 2.0
     assert not source.has_dipole
 
 

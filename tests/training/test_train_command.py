@@ -142,7 +142,6 @@ BAD = [
     (["bec.toml", "loss.polarization=1", "data.files=['no-dipole.xyz']"], "label `polarization`"),
     (["bec.toml", "output=none/bec.pt"], "there is no folder"),
     (["bec.toml", "output=bec.csv"], "must end in .pt"),
-    (["bec.toml", "--resume"], "no checkpoint"),
     (["bec.toml", "training.device=abacus"], "abacus"),
     (["bec.toml", "training.patience=2", "data.validation=0"], "without frames for validation"),
     (["bec.toml", "training.rate=1e30", "training.clip=0"], "`training.rate` must be smaller"),
@@ -188,6 +187,48 @@ def test_resuming_with_other_data_is_refused(
     assert main(["train", "bec.toml", "--resume"]) == 2
     assert "with `sha256`" in capsys.readouterr().err
     assert Path("bec.checkpoint").read_bytes() == checkpoint
+
+
+def test_resuming_before_the_first_checkpoint_begins(
+    folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["train", "bec.toml", "output=whole.pt"]) == 0
+    assert interrupted(signal.SIGKILL, Path(".bec.pt.lock").exists) == -signal.SIGKILL
+    assert not Path("bec.checkpoint").exists()
+    assert main(["train", "bec.toml", "--resume"]) == 0
+    assert "no checkpoint yet: the training starts from the beginning" in capsys.readouterr().out
+    assert_same("bec.pt", "whole.pt")
+    assert not list(Path().glob(".*.lock"))
+
+
+def test_resuming_a_training_that_is_done_leaves_it(
+    folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["train", "bec.toml"]) == 0
+    report, before = capsys.readouterr().out, Path("bec.pt").read_bytes()
+    assert main(["train", "bec.toml", "--resume"]) == 0
+    assert report.endswith(capsys.readouterr().out)
+    assert main(["train", "bec.toml", "training.epochs=9", "--resume"]) == 2
+    message = "`bec.pt` is of a training with `training.epochs` 8, got 9"
+    assert message in capsys.readouterr().err
+    assert Path("bec.pt").read_bytes() == before
+    Path("bec.pt").unlink()
+    assert main(["train", "bec.toml", "--resume"]) == 2  # whose table is it?
+    assert "`bec.csv` exists" in capsys.readouterr().err
+
+
+def test_two_trainings_do_not_write_to_one_model(
+    folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with subprocess.Popen(command("training.epochs=2000"), stdout=subprocess.DEVNULL,
+                          stderr=subprocess.DEVNULL) as run:  # fmt: skip
+        while not Path("bec.checkpoint").exists() and run.poll() is None:
+            time.sleep(0.002)
+        for word in ("--overwrite", "--resume"):
+            assert main(["train", "bec.toml", "training.epochs=2000", word]) == 2
+            assert f"another run writing to it: process {run.pid} on" in capsys.readouterr().err
+        run.kill()
+    assert main(["train", "bec.toml", "--overwrite"]) == 0
 
 
 def test_evaluate(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -58,7 +58,12 @@ def test_polarization_is_that_of_the_calculator(tmp_path: Path, net_force: str) 
     reference = skewed_alloy(rattle=0.0)
     reference.positions[3] += reference.cell[1]
     calc = atoms.calc = FieldCalculator(
-        atoms.calc.calculator, charges, AMPLITUDE, reference=reference, net_force=net_force
+        atoms.calc.calculator,
+        charges,
+        AMPLITUDE,
+        reference=reference,
+        net_force=net_force,
+        net_charge=7.2,
     )
     atoms.set_momenta(np.random.default_rng(0).normal(size=(8, 3)) + 2.0)  # the centre moves
     run_md(atoms, path, replace(ALLOY, thermostat="none"), duration=60.0)

@@ -7,13 +7,20 @@ from typing import Any
 
 import numpy as np
 from ase import Atoms, units
+from ase.data import chemical_symbols
 
 from ase_bec.data.frame import Array, Frame
+from ase_bec.data.net_charge import settled_charge
+from ase_bec.data.numbers import reals, strict, whole
+from ase_bec.data.readers.crystal import crystal
 
-_NUMBER = r"[-+]?\d+\.?\d*(?:[DEde][-+]?\d+)?"
+_SAME, _SYMMETRY = 1e-12, 5e-3  # of the largest derivative: by two fields, by field and position
+_HEAD = re.compile(
+    r"^ *(Total energy|1st der\w+|2nd der\w+|3rd der\w+)[^\n]*elements *: *(\S+)", re.M
+)
 
 
-def read_ddb(text: str, name: str) -> list[Frame]:
+def read_ddb(text: str, name: str, net_charge: float | None = None) -> list[Frame]:
     r"""Frame of an ABINIT DDB.
 
     Second derivatives at :math:`q = 0` with respect to reduced coordinates :math:`\xi` (direction
@@ -29,11 +36,14 @@ def read_ddb(text: str, name: str) -> list[Frame]:
     ----------
     text, name
         The file, and its name for messages.
+    net_charge
+        e, which the file doesn't tell.
 
     Raises
     ------
     ValueError
-        If the file is damaged or has none of these derivatives at :math:`q = 0`.
+        If the file is damaged, contradicts itself, or has none of these derivatives at
+        :math:`q = 0`.
     """
     if "DERIVATIVE DATABASE" not in text[:200]:
         raise ValueError(f"{name}: must be a DDB (`DERIVATIVE DATABASE` in its first line)")
@@ -43,75 +53,118 @@ def read_ddb(text: str, name: str) -> list[Frame]:
         labels: dict[str, Any] = {}
         for kind, elements in blocks:
             if kind.startswith("Total"):
-                labels["energy"] = elements[()] * units.Ha
+                _add(labels, {"energy": elements[()] * units.Ha})
             elif kind.startswith("1st"):
-                labels |= _gradients(elements, atoms)
+                _add(labels, _gradients(elements, atoms))
             else:
-                labels |= _responses(elements, atoms, ionic)
+                _add(labels, _responses(elements, atoms, ionic))
     except (ValueError, IndexError, KeyError) as error:
         raise ValueError(f"{name}: damaged: {error}") from error
     if not labels:
         raise ValueError(
             f"{name}: holds no dielectric tensor, Born charges, energy or forces at q = 0"
         )
-    return [Frame(atoms, source=f"{name}, frame 0", **labels)]
+    source = f"{name}, frame 0"
+    charge = settled_charge(source, None, net_charge)
+    return [Frame(atoms, source=source, net_charge=charge, **labels)]
+
+
+def _add(labels: dict[str, Any], found: dict[str, Any]) -> None:
+    """Add the labels of a block; refuse those that another block has otherwise."""
+    for label, value in found.items():
+        if not np.allclose(labels.setdefault(label, value), value, rtol=1e-4, atol=1e-3):
+            raise ValueError(f"blocks must agree on `{label}`, got two; split the file")
 
 
 def _structure(text: str) -> tuple[Atoms, Array]:
     """Structure, and charges of the ions in e."""
-    header = text[: text.find("Description of the pot")]
-    n, ntypat = int(_values(header, "natom", 1)[0]), int(_values(header, "ntypat", 1)[0])
-    scale = _values(header, "acell", 3) * units.Bohr
-    cell = scale[:, None] * _values(header, "rprim", 9).reshape(3, 3)
-    kinds = _values(header, "typat", n).astype(int) - 1
-    numbers = _values(header, "znucl", ntypat).round().astype(int)[kinds]
-    scaled = _values(header, "xred", 3 * n).reshape(n, 3)
-    if not 0 < numbers.min() <= numbers.max() < 119:
-        raise ValueError(f"`znucl` must be of elements, got {sorted(set(numbers))}")
-    atoms = Atoms(numbers, scaled_positions=scaled, cell=cell, pbc=True)
-    return atoms, _values(header, "zion", ntypat)[kinds]
+    header = _Header(text[: text.find("Description of the pot")])
+    n, ntypat = header.count("natom"), header.count("ntypat")
+    cell = header.reals("rprim", 9).reshape(3, 3)
+    cell *= header.reals("acell", 3)[:, None] * units.Bohr
+    types = [whole(word) for word in header.words("typat", n)]
+    if not set(types) <= set(range(1, ntypat + 1)):
+        raise ValueError(f"`typat` must be of {ntypat} types, got {sorted(set(types))}")
+    kinds = np.array(types) - 1
+    charges = header.reals("znucl", ntypat).round()
+    if not 0 < charges.min() <= charges.max() < len(chemical_symbols):
+        raise ValueError(f"`znucl` must be of elements, got {charges.tolist()}")
+    numbers = charges.astype(int)[kinds]
+    scaled = header.reals("xred", 3 * n).reshape(n, 3)
+    return crystal(numbers.tolist(), cell, scaled=scaled), header.reals("zion", ntypat)[kinds]
 
 
-def _values(header: str, key: str, n: int) -> Array:
-    """First n numbers behind a name."""
-    found = re.search(rf"^ *{key} +((?:{_NUMBER}\s+){{{n}}})", header, re.M)
-    if found is None:
-        raise ValueError(f"header must have {n} numbers `{key}`; is the file truncated?")
-    return np.array([float(x.upper().replace("D", "E")) for x in found[1].split()])
+class _Header:
+    """Words behind each name at the beginning of a line, up to the next name."""
+
+    def __init__(self, text: str) -> None:
+        self._words: dict[str, list[str]] = {}
+        found: list[str] = []
+        for line in text.split("\n"):
+            words = line.split()
+            if words and words[0][0].isalpha():
+                found = self._words.setdefault(words[0], [])
+                del words[0]
+            found += words
+
+    def words(self, key: str, n: int) -> list[str]:
+        """All n words."""
+        words = self._words.get(key, [])
+        if len(words) != n:
+            raise ValueError(
+                f"header must have {n} numbers `{key}`, got {len(words)}; is the file truncated?"
+            )
+        return words
+
+    def reals(self, key: str, n: int) -> Array:
+        """First n numbers."""
+        return reals(self.words(key, n))
+
+    def count(self, key: str) -> int:
+        """Positive whole number, small enough for lists of as many words to follow."""
+        count = whole(self.words(key, 1)[0])
+        if not 0 < count <= sum(map(len, self._words.values())):
+            raise ValueError(f"`{key}` must be positive and fit the file, got {count}")
+        return count
 
 
 def _blocks(text: str) -> list[tuple[str, dict[tuple[int, ...], float]]]:
     """Kind of derivatives and elements of every block of total energies, first and second ones."""
-    heads = list(
-        re.finditer(
-            r"^ *(Total energy|1st der\w+|2nd der\w+|3rd der\w+).*elements *: *(\d+)", text, re.M
-        )
-    )
+    heads = list(_HEAD.finditer(text))
     blocks = []
     summary = text.find("List of bloks")
+    told = re.search(r"Number of data blo[ck]+s *= *(\S+)", text)
+    count = sum(summary < 0 or head.start() < summary for head in heads)
+    if told is not None and whole(told[1]) != count:
+        raise ValueError(f"must have {told[1]} data blocks, got {count}; is the file truncated?")
     for k, head in enumerate(heads):
         if 0 <= summary < head.start() or head[1].startswith("3rd"):
             continue
         end = heads[k + 1].start() if k + 1 < len(heads) else len(text)
         lines = text[head.end() : end if summary < 0 else min(end, summary)].splitlines()
         point = [line for line in lines if line.strip().startswith("qpt")]
-        if point and any(float(x) for x in point[0].split()[1:4]):
+        if point and reals(point[0].split()[1:4]).any():
             continue
-        elements: dict[tuple[int, ...], float] = {}
-        for line in lines:
-            words = line.split()
-            if len(words) in (2, 4, 6) and words[0] != "qpt":
-                value = float(words[-2].upper().replace("D", "E"))
-                elements[tuple(int(w) for w in words[:-2])] = value
-        if not np.isfinite(list(elements.values())).all():
-            raise ValueError(f"block `{head[1]}` must have finite elements")
-        if len(elements) != int(head[2]):
-            raise ValueError(
-                f"block `{head[1]}` must have {head[2]} elements, got {len(elements)}; "
-                "is the file truncated?"
-            )
-        blocks.append((head[1], elements))
+        blocks.append((head[1], _elements(lines, head[1], whole(head[2]))))
     return blocks
+
+
+def _elements(lines: list[str], kind: str, n: int) -> dict[tuple[int, ...], float]:
+    """Derivatives of a block, by directions and perturbations."""
+    rows = [row for line in lines if len(row := line.split()) in (2, 4, 6) and row[0] != "qpt"]
+    values = reals(row[-2] for row in rows)
+    if not np.isfinite(values).all():
+        raise ValueError(f"block `{kind}` must have finite elements")
+    for row in rows:
+        strict("".join(row[:-2]))
+    keys = [tuple(map(int, row[:-2])) for row in rows]
+    elements = dict(zip(keys, values.tolist(), strict=True))
+    if len(elements) != n or len(rows) != n:
+        raise ValueError(
+            f"block `{kind}` must have {n} elements, got {len(elements)} in {len(rows)} lines; is "
+            "the file truncated?"
+        )
+    return elements
 
 
 def _gradients(elements: dict[tuple[int, ...], float], atoms: Atoms) -> dict[str, Any]:
@@ -124,8 +177,10 @@ def _gradients(elements: dict[tuple[int, ...], float], atoms: Atoms) -> dict[str
         labels["forces"] = -np.array(reduced) @ reciprocal.T * units.Ha
         diagonal = [elements[i, n + 3] for i in (1, 2, 3)]
         yz, xz, xy = (elements[i, n + 4] for i in (1, 2, 3))
-    except KeyError:
-        return labels
+    except KeyError as error:
+        raise ValueError(
+            f"1st derivatives must be by all coordinates and strains, not {error}"
+        ) from error
     stress = np.diag(diagonal) + np.array([[0, xy, xz], [xy, 0, yz], [xz, yz, 0]])
     labels["stress"] = stress * units.Ha / units.Bohr**3
     return labels
@@ -156,4 +211,7 @@ def _block(elements: dict[tuple[int, ...], float], p: int, q: int) -> Array | No
     for order in ([(i, p, j, q) for i, j in keys], [(j, q, i, p) for i, j in keys]):
         if all(key in elements for key in order):
             found.append(np.array([elements[key] for key in order]).reshape(3, 3))
+    allowed = _SAME if p == q else _SYMMETRY
+    if len(found) == 2 and np.ptp(found, axis=0).max() > allowed * np.abs(found).max():
+        raise ValueError(f"derivatives by {p} and {q} must be those by {q} and {p}")
     return np.mean(found, axis=0) if found else None

@@ -2,22 +2,24 @@
 
 from __future__ import annotations
 
-import json
-import re
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, TextIO
 
 import numpy as np
 from ase import Atoms
 from ase.data import atomic_numbers
-from ase.io.extxyz import key_val_dict_to_str, key_val_str_to_dict
 from numpy.typing import NDArray
 
 from ase_bec.data.frame import Frame
 from ase_bec.data.keys import frame_from_atoms
+from ase_bec.data.label_names import PER_ATOM, label_of
+from ase_bec.data.numbers import strict, table, whole
+from ase_bec.data.readers.comment_line import read_pairs, write_pairs
 
-_KINDS = {"R": float, "I": int, "S": str, "L": str}
+_KINDS = ("R", "I", "S", "L")
 _BOOLEANS = {"T": True, "True": True, "F": False, "False": False}
+_STRUCTURE = ("species", "Z", "pos")  # of the table, and of the comment line:
+_COMMENT = ("Lattice", "Properties", "pbc")
 
 
 def read_extxyz(
@@ -26,6 +28,7 @@ def read_extxyz(
     keys: Mapping[str, str] | None = None,
     units: Mapping[str, str] | None = None,
     displacement_first: bool = False,
+    net_charge: float | None = None,
 ) -> list[Frame]:
     """Frames of an extended XYZ file.
 
@@ -35,7 +38,7 @@ def read_extxyz(
         All of the file.
     name
         Of the file, for messages.
-    keys, units, displacement_first
+    keys, units, displacement_first, net_charge
         As :func:`~ase_bec.data.keys.frame_from_atoms` takes them.
 
     Raises
@@ -43,25 +46,35 @@ def read_extxyz(
     ValueError
         If the file is damaged or truncated, or a label is of no use; names file, frame and key.
     """
-    lines = text.splitlines()
+    lines = text.split("\n")
     frames = []
+    sizes: dict[str, int] = {}
     for index, (first, n) in enumerate(_starts(lines, name)):
         source = f"{name}, frame {index}"
         atoms = _atoms(lines[first + 1], lines[first + 2 : first + 2 + n], source)
-        frames.append(frame_from_atoms(atoms, source, keys, units, displacement_first))
+        for key in atoms.info:
+            if label_of(key) in ("stress", "virial"):
+                size = np.size(atoms.info[key])
+                if sizes.setdefault(key, size) != size:
+                    raise ValueError(
+                        f"{source}: `{key}` must have {sizes[key]} numbers as before, got {size}"
+                    )
+        frames.append(frame_from_atoms(atoms, source, keys, units, displacement_first, net_charge))
     return frames
 
 
 def _starts(lines: list[str], name: str) -> Iterator[tuple[int, int]]:
     """First line and number of atoms of each frame."""
     at, index = 0, 0
+    while lines and not lines[-1].strip():
+        lines.pop()
     while at < len(lines):
         if not lines[at].strip():
             at += 1
             continue
         where = f"{name}, frame {index}, line {at + 1}"
         try:
-            n = int(lines[at])
+            n = whole(lines[at])
         except ValueError:
             raise ValueError(
                 f"{where}: must be the number of atoms, got {lines[at].strip()[:60]!r}; is the "
@@ -79,34 +92,59 @@ def _starts(lines: list[str], name: str) -> Iterator[tuple[int, int]]:
 def _atoms(comment: str, rows: list[str], source: str) -> Atoms:
     """Atoms of one frame, with all keys in `info` and `arrays`."""
     try:
-        info = _pairs(comment)
+        info = read_pairs(comment)
         columns = _columns(str(info.pop("Properties", "species:S:1:pos:R:3")))
+        cell, pbc = _cell(info)
     except (ValueError, KeyError) as error:
         raise ValueError(f"{source}: comment line is damaged ({error})") from error
     arrays = _table(rows, columns, source)
-    lattice, pbc = info.pop("Lattice", None), info.pop("pbc", None)
     if "pos" not in arrays or not {"species", "Z"} & set(arrays):
         raise ValueError(f"{source}: `Properties` must have species (or Z) and pos, got {comment}")
-    species = arrays.pop("species", None)
-    numbers: Any = arrays.pop("Z", None)
-    if species is not None:
-        unknown = sorted({str(s) for s in species} - set(atomic_numbers))
-        if unknown:
-            raise ValueError(f"{source}: `species` must be elements, got {', '.join(unknown)}")
-        numbers = [atomic_numbers[str(s)] for s in species]
-    periodic = lattice is not None if pbc is None else pbc
-    cell = None if lattice is None else np.asarray(lattice, dtype=float).T
-    atoms = Atoms(numbers, positions=arrays.pop("pos"), cell=cell, pbc=periodic)
+    numbers = _elements(arrays.pop("species", None), arrays.pop("Z", None), source)
+    positions = arrays.pop("pos")
+    if positions.shape != (len(rows), 3):
+        raise ValueError(f"{source}: `pos` must have 3 columns, got shape {positions.shape}")
+    atoms = Atoms(numbers, positions=positions, cell=cell, pbc=pbc)
     atoms.info.update(info)
     for key, values in arrays.items():
         atoms.set_array(key, values)
     return atoms
 
 
-def _pairs(comment: str) -> dict[str, Any]:
-    """Keys and values of a comment line; stress and virial may also be six numbers."""
-    renamed = re.sub(r"(^|\s)(stress|virial)\s*=", r"\1\2__=", comment)
-    return {key.removesuffix("__"): v for key, v in key_val_str_to_dict(renamed).items()}
+def _cell(info: dict[str, Any]) -> tuple[Any, Any]:
+    """Take cell and periodicity out of the comment line."""
+    lattice, pbc = info.pop("Lattice", None), info.pop("pbc", None)
+    if lattice is not None:
+        lattice = np.asarray(lattice)
+        if lattice.dtype.kind not in "if" or lattice.shape != (9,):
+            raise ValueError(f"`Lattice` must be nine numbers, got {lattice.tolist()}")
+        lattice = lattice.reshape(3, 3)
+    if pbc is None:
+        return lattice, lattice is not None
+    periodic = np.asarray(pbc)
+    if periodic.shape not in ((), (3,)) or not np.isin(periodic, (0, 1)).all():
+        raise ValueError(f"`pbc` must be three of T and F, got {pbc}")
+    return lattice, periodic.astype(bool)
+
+
+def _elements(species: Any, numbers: Any, source: str) -> NDArray[np.int64]:
+    """Atomic numbers, of symbols or numbers or both."""
+    if numbers is not None and (numbers.dtype.kind != "i" or numbers.ndim != 1):
+        raise ValueError(f"{source}: `Z` must be one whole number for each atom")
+    if species is None:
+        return np.asarray(numbers)
+    symbols = [str(symbol) for symbol in species.ravel()]
+    unknown = sorted(set(symbols) - (set(atomic_numbers) - {"X"}))
+    if unknown or species.ndim != 1:
+        raise ValueError(f"{source}: `species` must be elements, got {', '.join(unknown)}")
+    found = np.array([atomic_numbers[symbol] for symbol in symbols])
+    if numbers is not None and not np.array_equal(found, numbers):
+        atom = int(np.flatnonzero(found != numbers)[0])
+        raise ValueError(
+            f"{source}: `species` and `Z` must agree, got {symbols[atom]} and {numbers[atom]} of "
+            f"atom {atom}; leave one of them out"
+        )
+    return found
 
 
 def _columns(properties: str) -> list[tuple[str, str, int]]:
@@ -114,9 +152,11 @@ def _columns(properties: str) -> list[tuple[str, str, int]]:
     words = properties.split(":")
     if len(words) % 3:
         raise ValueError(f"`Properties` must be name:kind:columns, got {properties!r}")
-    columns = [(n, k, int(c)) for n, k, c in zip(*[iter(words)] * 3, strict=True)]
+    columns = [(n, k, whole(c)) for n, k, c in zip(*[iter(words)] * 3, strict=True)]
     if any(kind not in _KINDS or count < 1 for _, kind, count in columns):
         raise ValueError(f"`Properties` must be of kinds R, I, S and L, got {properties!r}")
+    if len({name for name, *_ in columns}) < len(columns):
+        raise ValueError(f"`Properties` must name each column once, got {properties!r}")
     return columns
 
 
@@ -124,27 +164,36 @@ def _table(
     rows: list[str], columns: list[tuple[str, str, int]], source: str
 ) -> dict[str, NDArray[Any]]:
     """Columns of the table of atoms."""
-    table = [row.split() for row in rows]
+    words = [row.split() for row in rows]
     width = sum(count for *_, count in columns)
-    for number, row in enumerate(table):
+    for number, row in enumerate(words):
         if len(row) != width:
             raise ValueError(
                 f"{source}, atom {number}: must have {width} columns, got {len(row)}: "
                 f"{' '.join(row)[:60]!r}; is the file truncated or the number of atoms wrong?"
             )
     arrays: dict[str, NDArray[Any]] = {}
-    at = 0
+    at, plain = 0, all(row.isascii() and "_" not in row for row in rows)
     for name, kind, count in columns:
-        part = [row[at : at + count] for row in table]
+        part = [row[at : at + count] for row in words]
         at += count
         try:
-            values: NDArray[Any] = np.array(part, dtype=_KINDS[kind])
-            if kind == "L":
-                values = np.array([[_BOOLEANS[v] for v in row] for row in part])
-        except (ValueError, KeyError) as error:
+            values = _column(kind, part, plain)
+        except (ValueError, KeyError, OverflowError) as error:
             raise ValueError(f"{source}: `{name}` must be of kind {kind} ({error})") from error
         arrays[name] = values[:, 0] if count == 1 else values
     return arrays
+
+
+def _column(kind: str, words: list[list[str]], plain: bool) -> NDArray[Any]:
+    """Values of a property; `plain` says that no number needs a closer look."""
+    if kind == "R":
+        return np.array(words, dtype=np.float64) if plain else table(words)
+    if kind == "I":
+        return np.array([[int(strict(word)) for word in row] for row in words], dtype=np.int64)
+    if kind == "L":
+        return np.array([[_BOOLEANS[word] for word in row] for row in words])
+    return np.array(words, dtype=str)
 
 
 def write_extxyz(file: TextIO, frames: Iterable[Frame]) -> None:
@@ -165,8 +214,11 @@ def write_extxyz(file: TextIO, frames: Iterable[Frame]) -> None:
             arrays["forces"] = frame.forces
         if frame.born_effective_charges is not None:
             arrays["born_effective_charges"] = frame.born_effective_charges.reshape(-1, 9)
-        rest = {k: v for k, v in atoms.arrays.items() if k not in ("numbers", "positions")}
-        arrays |= {key: _two_dimensional(key, value, frame.source) for key, value in rest.items()}
+        if frame.charges is not None:
+            arrays["charges"] = frame.charges
+        for key, value in atoms.arrays.items():
+            if key not in ("numbers", "positions") and label_of(key) not in PER_ATOM:
+                arrays[key] = _two_dimensional(key, value, frame.source)
         file.write(f"{len(atoms)}\n{_comment(frame, arrays)}\n")
         texts = [[_word(v) for v in value.ravel()] for value in arrays.values()]
         widths = [value.size // len(atoms) for value in arrays.values()]
@@ -179,7 +231,7 @@ def _comment(frame: Frame, arrays: dict[str, NDArray[Any]]) -> str:
     """Comment line of a frame."""
     info: dict[str, Any] = {}
     if frame.atoms.cell.any():
-        info["Lattice"] = frame.atoms.cell.array.T
+        info["Lattice"] = frame.atoms.cell.array.ravel()
     kinds = {"f": "R", "i": "I", "u": "I", "U": "S", "O": "S", "b": "L"}
     info["Properties"] = ":".join(
         f"{key}:{kinds[value.dtype.kind]}:{value.size // len(value)}"
@@ -189,28 +241,28 @@ def _comment(frame: Frame, arrays: dict[str, NDArray[Any]]) -> str:
     for key in ("energy", "stress", "polarization", "dielectric_tensor", "electric_field"):
         value = getattr(frame, key)
         if value is not None:
-            info[key] = value.T if key == "stress" else np.ravel(value) if np.ndim(value) else value
+            info[key] = np.ravel(value) if np.ndim(value) else value
     if frame.net_charge:
         info["net_charge"] = frame.net_charge
     if frame.config_type is not None:
         info["config_type"] = frame.config_type
-    plain = {k: v for k, v in frame.atoms.info.items() if k not in info and _storable(v)}
-    return str(key_val_dict_to_str(info | plain)).replace("\n", " ")
-
-
-def _storable(value: Any) -> bool:
-    if isinstance(value, np.ndarray | np.generic | str | int | float | bool):
-        return True
-    try:
-        json.dumps(value)
-    except TypeError:
-        return False
-    return True
+    for key, value in frame.atoms.info.items():
+        of_molecule = key == "dipole" and frame.atoms.cell.rank < 3
+        if key not in _COMMENT and (of_molecule or label_of(key) is None):
+            info[key] = value
+    return write_pairs(info)
 
 
 def _two_dimensional(key: str, value: NDArray[Any], source: str) -> NDArray[Any]:
+    """Array as columns, of words that a line of the table can hold."""
     if value.dtype.kind not in "fiuUOb" or not value.size:
         raise ValueError(f"{source}: array `{key}` must be numbers or words to be written")
+    if key in _STRUCTURE or ":" in key:
+        raise ValueError(f"{source}: array `{key}` must have another name to be written")
+    if value.dtype.kind in "UO":
+        bad = [word for word in value.ravel() if len(str(word).split()) != 1]
+        if bad:
+            raise ValueError(f"{source}: array `{key}` must hold words, got {bad[0]!r}")
     return value if value.ndim < 3 else value.reshape(len(value), -1)
 
 

@@ -28,8 +28,8 @@ import torch
 from ase import Atoms
 from numpy.typing import NDArray
 
+from ase_bec.descriptors.neighbourhoods import chunks
 from ase_bec.descriptors.vector_functions import VectorFunctions
-from ase_bec.evaluation.evaluate import chunks
 from ase_bec.evaluation.evaluator import Evaluator
 from ase_bec.evaluation.field_response import FieldResponse
 from ase_bec.models.formats.released_text import RELEASED_MARK, ReleasedFile, parse_released
@@ -163,7 +163,7 @@ class ReleasedRow(Term):
         for start, nb in chunks(system, species, self.gains.dtype):
             slope = self.descriptor.weighted_derivative(nb, self.gains[nb.species]).to(row)
             centre = start + torch.repeat_interleave(nb.first[1:] - nb.first[:-1])
-            row.index_add_(0, nb.neighbour, slope, alpha=-1).index_add_(0, centre, slope)
+            row.index_add_(0, start + nb.neighbour, slope, alpha=-1).index_add_(0, centre, slope)
         none = torch.zeros_like(row[:, 0])
         virial, dipole = torch.zeros_like(system.cell), torch.full_like(field, torch.nan)
         return Contribution(none, field[system.batch, 2:] * row, virial, dipole, none)
@@ -188,6 +188,11 @@ class ReleasedBornCharges:
     def __init__(self, content: ReleasedFile, elements: Sequence[str]) -> None:
         self.elements = check_elements(elements)
         self._evaluator = Evaluator(Model(self.elements, [ReleasedRow(content)]), "Born charges")
+
+    @property
+    def cutoff(self) -> float:
+        """Furthest neighbour in Å that it sees."""
+        return self._evaluator.cutoff
 
     def check(self, atoms: Atoms, field: NDArray[np.float64]) -> None:
         """Refuse atoms of other elements, and fields that are not along z."""

@@ -10,6 +10,8 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from ase_bec.terms.limits import check_number
+
 __all__ = ["RELEASED_MARK", "ReleasedFile", "parse_released"]
 
 Array = NDArray[np.float64]
@@ -157,6 +159,10 @@ class _Sections:
             raise ValueError(f"`{self.path}` must hold numbers in {name}: {error}") from error
         if not np.isfinite(numbers).all():
             raise ValueError(f"`{self.path}` must hold finite numbers in {name}")
+        try:
+            check_number(name, float(np.abs(numbers).max()))
+        except ValueError as error:
+            raise ValueError(f"`{self.path}` must hold numbers of a model, got {error}") from error
         return numbers
 
     def numbered(self, name: str, rows: int) -> Array:

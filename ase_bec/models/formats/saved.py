@@ -18,6 +18,7 @@ from ase_bec.models.formats.released import (
 )
 from ase_bec.models.polarization import PolarizationModel
 from ase_bec.models.potential import NeuralNetworkPotential
+from ase_bec.terms.limits import check_model, load_plain, reason
 from ase_bec.terms.model import Model
 from ase_bec.terms.saving import FORMAT, VERSION
 
@@ -26,10 +27,12 @@ __all__ = ["bundled", "load"]
 _CLASSES: dict[str, type[Model]] = {
     kind.kind: kind for kind in (Model, NeuralNetworkPotential, PolarizationModel)
 }
+_INCONSISTENT = (LookupError, TypeError, ValueError, ArithmeticError, RuntimeError, AttributeError)
 _FOLDER = Path(__file__).parents[1] / "bundled"
 _BUNDLED = {
     "li3po4-nnp": "potential of Li3PO4, distilled from the one of Shimizu et al. 2023",
     "li3po4-bec": "Born charges of Li3PO4, formal charges and equivariant network, from DFPT (PBE)",
+    "hfo2": "amorphous HfO2: energies, and charges that respond to a field, from AIMD (PBE, Bader)",
     "zno": "potential of ZnO polymorphs and their transitions, network and effective charges (PBE)",
 }
 
@@ -77,32 +80,25 @@ def load(name_or_path: str | PathLike[str]) -> Model | ReleasedBornCharges:
 
 def _load_saved(path: Path) -> Model:
     try:
-        with zipfile.ZipFile(path) as archive:
-            damaged = archive.testzip()  # torch itself reads over changed numbers
-        if damaged:
-            raise ValueError(f"{damaged} was changed since it was written")
-        content: Any = torch.load(path, map_location="cpu", weights_only=True)
+        content = load_plain(path)
     except UnpicklingError as error:
+        raise ValueError(f"`{path}` must hold numbers and texts, got {reason(error)}") from error
+    except ValueError as error:
         raise ValueError(
-            f"`{path}` must hold numbers and texts, got other content, which is not loaded because "
-            "it could execute code"
-        ) from error
-    except Exception as error:  # torch and zipfile raise many kinds for damaged or foreign files
-        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
-        raise ValueError(
-            f"`{path}` must be a whole model file, got one that cannot be read: {reason}"
+            f"`{path}` must be a whole model file, got one that cannot be read: {error}"
         ) from error
     if not isinstance(content, dict) or content.get("format") != FORMAT:
         raise ValueError(f"`{path}` must be a file written by model.save, got another torch file")
     version, kind = content.get("version"), content.get("kind")
-    if not isinstance(version, int) or version > VERSION:
+    if type(version) is not int or not 0 < version <= VERSION:
+        advice = "it is damaged" if type(version) is int and version < 1 else "update ase_bec"
         raise ValueError(
-            f"`{path}` must have a format version of at most {VERSION}, got {version}: "
-            "update ase_bec"
+            f"`{path}` must have a format version of at most {VERSION}, got {version}: {advice}"
         )
-    if kind not in _CLASSES:
+    if not isinstance(kind, str) or kind not in _CLASSES:
         raise ValueError(f"`{path}` must hold one of {sorted(_CLASSES)}, got {kind!r}")
     try:
+        check_model(content, path.stat().st_size)
         model = _CLASSES[kind].from_config(content["config"], content["metadata"])
         dtypes = {x.dtype for k, x in content["state"].items() if not k.endswith("offsets")}
         state = _present_names(kind, content["state"]) if version < 2 else content["state"]
@@ -111,9 +107,9 @@ def _load_saved(path: Path) -> Model:
         infinite = [k for k, v in state.items() if not bool(torch.isfinite(v).all())]
         if infinite:
             raise ValueError(f"numbers in {infinite[0]} that are not finite")
-    except (KeyError, TypeError, ValueError, RuntimeError, AttributeError) as error:
-        reason = " ".join(str(error).split())
-        raise ValueError(f"`{path}` must be a consistent model file, got: {reason}") from error
+    except _INCONSISTENT as error:
+        found = " ".join(str(error).split())
+        raise ValueError(f"`{path}` must be a consistent model file, got: {found}") from error
     return model.eval()
 
 

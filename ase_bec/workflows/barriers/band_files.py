@@ -2,19 +2,26 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from contextlib import ExitStack, closing
 from pathlib import Path
+from typing import Any
+from weakref import finalize
 
 import ase.io
 from ase import Atoms
+from ase.io.trajectory import TrajectoryWriter
 
 from ase_bec.atomic_files import atomic_path
+from ase_bec.locks import locked
 from ase_bec.paths import unwrap_images
 
 __all__ = ["BandWriter", "read_band", "write_band"]
 
 
-def write_band(path: str | Path, images: Sequence[Atoms]) -> None:
+def write_band(
+    path: str | Path, images: Sequence[Atoms], described: Mapping[str, Any] | None = None
+) -> None:
     """Write images to a trajectory in one step: the file is the old or the new one at any time.
 
     Parameters
@@ -23,9 +30,21 @@ def write_band(path: str | Path, images: Sequence[Atoms]) -> None:
         Of an ASE trajectory.
     images
         With the results to be kept.
+    described
+        Plain values that say what search the band is of.
+
+    Raises
+    ------
+    OutputInUse
+        If another run writes to it.
     """
-    with atomic_path(path) as temporary:
-        ase.io.write(temporary, list(images), format="traj", parallel=False)
+    with locked(path, again=True), atomic_path(path) as temporary:
+        writer = TrajectoryWriter(temporary, "w", master=True)
+        with closing(writer.backend.fd):
+            if described is not None:
+                writer.set_description({"neb": dict(described)})
+            for image in images:
+                writer.write(image)
 
 
 def read_band(path: str | Path, initial: Atoms, images: int | None = None) -> list[Atoms]:
@@ -79,22 +98,38 @@ class BandWriter:
         Of the trajectory, which is replaced.
     every
         Steps from one writing to the next.
+    described
+        Plain values that say what search the band is of.
 
     Raises
     ------
     ValueError
-        If `every` is not positive.
+        If `every` is not positive, or another run writes to the trajectory.
+
+    Notes
+    -----
+    The trajectory is held against other runs until `close`, or until nobody refers to the writer.
     """
 
-    def __init__(self, path: str | Path, every: int = 20) -> None:
+    def __init__(
+        self, path: str | Path, every: int = 20, described: Mapping[str, Any] | None = None
+    ) -> None:
         if every < 1:
             raise ValueError(f"`every` must be at least 1, got {every}")
         self._path = Path(path)
         self._every = every
+        self._described = described
         self._calls = 0
+        lock = ExitStack()
+        lock.enter_context(locked(self._path, again=True))
+        self.close = finalize(self, lock.close)
 
     def __call__(self, images: Sequence[Atoms]) -> None:
         """Count a step, and write the images if it is time."""
         self._calls += 1
         if self._calls % self._every == 0:
-            write_band(self._path, images)
+            self.write(images)
+
+    def write(self, images: Sequence[Atoms]) -> None:
+        """Write the images."""
+        write_band(self._path, images, self._described)

@@ -7,7 +7,6 @@ from dataclasses import dataclass
 
 import numpy as np
 from ase import Atom, Atoms
-from ase.geometry import minkowski_reduce
 from numpy.typing import ArrayLike, NDArray
 
 from ase_bec.data.space_group import operations
@@ -21,6 +20,7 @@ from ase_bec.workflows.barriers.sites import (
     nearest_sites,
     pair_classes,
 )
+from ase_bec.workflows.barriers.supercells import needed_repeats, shortest_lattice_vector
 
 __all__ = ["Hop", "interstitial_hops", "vacancy_ends", "vacancy_hops"]
 
@@ -254,14 +254,12 @@ def _checked(
     """Check what both kinds of hops are given; return the unit vector of the field."""
     if not crystal.pbc.all() or crystal.cell.rank < 3:
         raise ValueError(f"`crystal` must be periodic in three directions, got {crystal.pbc}")
-    for name, value in {"cutoff": cutoff, "tolerance": tolerance}.items():
-        if not 0 < value < np.inf:
-            raise ValueError(f"`{name}` must be a positive length in Å, got {value}")
-    shortest = float(np.linalg.norm(minkowski_reduce(crystal.cell.array)[0], axis=1).min())
-    if cutoff + 4 * tolerance >= shortest / 2:
+    repeats = needed_repeats(crystal, cutoff, tolerance)
+    if repeats != (1, 1, 1):
+        half = shortest_lattice_vector(crystal.cell.array) / 2
         raise ValueError(
-            f"`cutoff` must be less than half the shortest lattice vector, {shortest / 2:.2f} Å, "
-            f"got {cutoff:g}; repeat the crystal to a larger supercell"
+            f"`cutoff` must be less than half the shortest lattice vector, {half:.2f} Å, "
+            f"got {cutoff:g}; repeat the crystal, {repeats} is enough"
         )
     return None if field is None else unit_vector(field, "field")
 

@@ -12,6 +12,8 @@ from ase.mep import NEB
 from ase.optimize import FIRE
 from numpy.typing import NDArray
 
+from ase_bec.data.field_labels import field_labels, set_field_labels
+from ase_bec.evaluation.evaluator import evaluate_together
 from ase_bec.progress import progress_bar
 from ase_bec.workflows.barriers.workers import Workers
 
@@ -64,15 +66,23 @@ class ElasticBand(NEB):
         last = len(self.images) - 1
         todo = range(last + 1) if self._known is None else range(1, last)
 
-        def compute(item: int) -> tuple[float, Array]:
-            image = self._computed[todo[item]]
-            image.positions[:] = positions[todo[item]]
-            forces = image.get_forces(apply_constraint=False)
-            return float(image.get_potential_energy()), forces
+        for k in todo:
+            self._computed[k].positions[:] = positions[k]
+        if self._workers.alone:
+            images = [self._computed[k] for k in todo]
+            able = [image for image in images if hasattr(image.calc, "jobs")]
+            evaluate_together(job for image in able for job in image.calc.jobs(image))
 
-        for k, (energy, forces) in zip(todo, self._workers.share(compute, len(todo)), strict=True):
+        def compute(item: int) -> tuple[float, Array, dict[str, Any]]:
+            image = self._computed[todo[item]]
+            forces = image.get_forces(apply_constraint=False)
+            return float(image.get_potential_energy()), forces, field_labels(image)
+
+        computed = self._workers.share(compute, len(todo))
+        for k, (energy, forces, labels) in zip(todo, computed, strict=True):
             image = self.images[k]
             image.calc = SinglePointCalculator(image, energy=energy, forces=forces)
+            set_field_labels(image, labels)
         self._known = positions
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -12,12 +13,18 @@ from ase.calculators.calculator import Calculator
 from numpy.typing import ArrayLike, NDArray
 
 from ase_bec.directions import unit_vector
-from ase_bec.workflows.barriers.band_files import BandWriter, read_band, write_band
+from ase_bec.workflows.barriers.band_files import BandWriter, read_band
+from ase_bec.workflows.barriers.band_identity import (
+    GIVEN,
+    RELAXED,
+    describe_search,
+    require_same_search,
+)
 from ase_bec.workflows.barriers.field_barriers import FieldPaths
 from ase_bec.workflows.barriers.ion import moving_ion
 from ase_bec.workflows.barriers.migration import MigrationPath
 from ase_bec.workflows.barriers.neb import find_path
-from ase_bec.workflows.barriers.workers import Workers
+from ase_bec.workflows.barriers.workers import Workers, held
 
 __all__ = ["FieldPaths", "field_paths"]
 
@@ -62,7 +69,8 @@ def field_paths(
     files
         Gives the trajectory for a strength, in which the band is kept up to date.
     resume
-        Go on from those files that exist, rather than from `band` and the zero-field path.
+        Go on from those files that exist, rather than from `band` and the zero-field path. They
+        must be of the same ends, calculator, spring and climbing; force and steps may be others.
     every
         Steps from one writing of the band to the next.
     progress
@@ -76,7 +84,8 @@ def field_paths(
     TypeError
         If `calculator` is not callable.
     ValueError
-        If an argument has no meaning, or a file to resume from is of another structure.
+        If an argument has no meaning, a file to resume from is of another structure or search, or
+        another run writes to a file.
     """
     if not callable(calculator):
         raise TypeError(
@@ -87,30 +96,48 @@ def field_paths(
         raise ValueError(f"`relax_ends` must be one of {_RELAXED_ENDS}, got {relax_ends!r}")
     unit = unit_vector(direction)
     values = _strengths(strengths, both)
+    strongest = float(values[np.abs(values).argmax()])
+    calculator(strongest * unit)  # refuses what it cannot serve before the path without field
     workers = Workers(search.get("threads", 1), search.get("world"))
 
-    def found(strength: float, start: Sequence[Atoms], relax: bool) -> MigrationPath:
+    search = {"climb": True, "spring": 0.1, **search}
+
+    def found(strength: float, start: Sequence[Atoms], relax: bool, near: float) -> MigrationPath:
         file = None if files is None else Path(files(strength))
-        if resume and file is not None and file.is_file():
-            start = read_band(file, start[0], len(start))
+        make = partial(calculator, strength * unit)
+        writer = None
+        if file is not None:
+            options = {"climb": search["climb"], "spring": search["spring"], "relax_ends": relax}
+            described = describe_search(start, make(), **options)
+            if resume and file.is_file():
+                require_same_search(file, described, near)
+                start = read_band(file, start[0], len(start))
+            writer = BandWriter(file, every, described) if workers.first else None
         path = find_path(
             start,
-            lambda: calculator(strength * unit),
+            make,
             relax_ends=relax,
-            observer=None if file is None else BandWriter(file, every),
+            observer=writer,
             progress=_title(strength) if progress else None,
+            check_ends=strength == 0,  # the others start from the path without field
             **search,
         )
-        if file is not None and workers.first:
-            write_band(file, path.images)
+        if writer is not None:
+            writer.write(path.images)
+            writer.close()
         return path
 
-    zero = band if isinstance(band, MigrationPath) else found(0.0, band, relax_ends != "never")
-    paths = tuple(
-        zero if strength == 0 else found(strength, zero.images, relax_ends == "field")
-        for strength in values.tolist()
-    )
-    strongest = float(values[np.abs(values).argmax()])
+    outputs = [] if files is None else [files(strength) for strength in values.tolist()]
+    with held(outputs, workers):
+        zero = (
+            band
+            if isinstance(band, MigrationPath)
+            else found(0.0, band, relax_ends != "never", GIVEN)
+        )
+        paths = tuple(
+            zero if strength == 0 else found(strength, zero.images, relax_ends == "field", RELAXED)
+            for strength in values.tolist()
+        )
     ion = moving_ion(zero.images)
     dipoles, charges = _dipoles(zero, calculator, strongest, unit, ion, workers)
     return FieldPaths(unit, values, paths, dipoles, ion, charges)

@@ -11,12 +11,14 @@ from ase import Atoms
 from ase.calculators.calculator import Calculator
 from numpy.typing import NDArray
 
+from ase_bec.data.field_labels import remove_field_labels
 from ase_bec.paths import unwrap_images
 from ase_bec.workflows.barriers.elastic_band import ElasticBand, ForceBar, relax
+from ase_bec.workflows.barriers.matching import match_ions, warn_of_ends
 from ase_bec.workflows.barriers.migration import MigrationPath, migration_path
 from ase_bec.workflows.barriers.workers import Workers
 
-__all__ = ["MigrationPath", "find_path", "interpolate_path"]
+__all__ = ["MigrationPath", "find_path", "interpolate_path", "match_ions"]
 
 Array = NDArray[np.float64]
 Observer = Callable[[Sequence[Atoms]], None]
@@ -73,6 +75,7 @@ def find_path(
     progress: str | None = None,
     threads: int = 1,
     world: Any = None,
+    check_ends: bool = True,
 ) -> MigrationPath:
     """Relax a band of images to the minimum-energy path with ASE's NEB.
 
@@ -108,6 +111,9 @@ def find_path(
         Communicator such as ``ase.parallel.world`` (load mpi4py first) whose processes, all
         making this call, share the images, so that as many as there are images between the ends
         are of use. None leaves the images to this process.
+    check_ends
+        Warn where equal ions seem to be permuted between the ends, which `match_ions` mends, or
+        where several ions move far.
 
     Raises
     ------
@@ -132,9 +138,12 @@ def find_path(
     images = unwrap_images(band)
     if len(images) < 3:
         raise ValueError(f"`band` must hold at least three images, got {len(images)}")
+    if check_ends:
+        warn_of_ends(images[0], images[-1])
     workers = Workers(threads, world)
     progress = progress if workers.first else None
     for image in images:
+        remove_field_labels(image)
         image.calc = calculator()
     if relax_ends:
         _relax_ends(images, fmax, max_steps, progress, workers)

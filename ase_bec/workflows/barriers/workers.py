@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, TypeVar
 
 from ase.parallel import broadcast
+
+from ase_bec.locks import OutputInUse, locked
 
 Result = TypeVar("Result")
 
@@ -39,6 +43,11 @@ class Workers:
     def __post_init__(self) -> None:
         if self.threads < 1:
             raise ValueError(f"`threads` must be at least 1, got {self.threads}")
+
+    @property
+    def alone(self) -> bool:
+        """Whether there is one thread in one process."""
+        return self.threads == 1 and (self.world is None or self.world.size == 1)
 
     @property
     def first(self) -> bool:
@@ -87,6 +96,30 @@ class Workers:
             return value
         agreed: Result = broadcast(value, 0, self.world)
         return agreed
+
+
+@contextmanager
+def held(paths: Iterable[str | Path], workers: Workers) -> Iterator[None]:
+    """Hold outputs against other runs, in the first process; a refusal is one in all of them.
+
+    Raises
+    ------
+    OutputInUse, FileNotFoundError
+        As :func:`ase_bec.locks.locked`.
+    """
+    with ExitStack() as stack:
+        refusal: Exception | None = None
+        if workers.first:
+            try:
+                stack.enter_context(locked(*paths, again=True))
+            except (OutputInUse, OSError) as error:
+                refusal = error
+        said = workers.agree(None if refusal is None else str(refusal))
+        if refusal is not None:
+            raise refusal
+        if said is not None:
+            raise OutputInUse(said)
+        yield
 
 
 def launched_world() -> Any:

@@ -2,43 +2,44 @@
 
 from __future__ import annotations
 
+import sys
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from ase import Atoms, units
-from ase.calculators.calculator import PropertyNotImplementedError
 from ase.md.md import MolecularDynamics
 
 from ase_bec.calculators.schedule import attach_field
+from ase_bec.data.field_labels import remove_field_labels
 from ase_bec.interruption import interruption
+from ase_bec.locks import locked
 from ase_bec.progress import progress_bar
+from ase_bec.workflows.calculator_description import describe_calculator
 from ase_bec.workflows.dynamics.observables import Observables
 from ase_bec.workflows.dynamics.record import (
     FrameWriter,
+    Head,
     RecordedFrame,
-    RowMaker,
-    Table,
-    first_frame,
+    read_head,
+    recorded_frames,
 )
-from ase_bec.workflows.dynamics.resumption import compare_fields, place, start_frame
+from ase_bec.workflows.dynamics.recorder import Recorder, make_table
+from ase_bec.workflows.dynamics.resumption import (
+    compare_calculators,
+    compare_constraints,
+    compare_fields,
+    compare_forces,
+    place,
+    start_frame,
+)
 from ase_bec.workflows.dynamics.settings import (
     MDSettings,
     integrator,
     restore_thermostat,
     set_temperature,
-    thermostat_state,
-)
-
-COLUMNS = (
-    "step",
-    "time_fs",
-    "temperature_K",
-    "enthalpy_eV",
-    "enthalpy_plus_kinetic_eV",
 )
 
 
@@ -76,6 +77,7 @@ def run_md(
     overwrite: bool = False,
     progress: bool = False,
     check: Callable[[Atoms], None] | None = None,
+    begin: Callable[[], None] | None = None,
 ) -> MDRun:
     """Run molecular dynamics at constant cell and volume, in a constant or changing field.
 
@@ -84,7 +86,11 @@ def run_md(
     time, temperature, enthalpy H, H + kinetic energy, field, and the mean displacement of each
     element from the first frame (Å). With a `FieldCalculator` whose charges have a dipole come
     the polarization P = D/Ω (e/Å²), on the branch of the unwrapped positions, and the current
-    density ΔP/Δt since the frame before (e/(Å² fs)).
+    density ΔP/Δt since the frame before (e/(Å² fs)). Where the calculator counts them, the
+    numbers of atoms outside the range of its potential and of its model of Born charges follow.
+
+    A run that is no longer physical, beyond the limits of the settings, stops with an error; its
+    frames are kept.
 
     Each frame carries the state of the thermostat and its random numbers, so the run can be
     killed at any moment and continued with ``resume=True`` on the same trajectory: no frame is
@@ -103,7 +109,8 @@ def run_md(
     atoms
         Structure with its calculator. Velocities are kept where it has any, else drawn at the
         temperature. Under "langevin", a structure without constraints gets a fixed centre of
-        mass. Positions and momenta end as those of the last step.
+        mass. Positions and momenta end as those of the last step, or, after an interruption,
+        of the last frame.
     trajectory
         ASE trajectory to write, or to continue.
     settings
@@ -111,13 +118,16 @@ def run_md(
     duration
         Whole time in fs, from the first frame.
     resume
-        Continue an existing trajectory; where it holds no frame yet, start it.
+        Continue an existing trajectory, from the same start or from where it has come to; where
+        it holds no frame yet, start it.
     overwrite
         Replace an existing trajectory.
     progress
         Show a progress bar on standard error.
     check
         Called with each frame before it is written; what it raises ends the run.
+    begin
+        Called when all input has been found good, before anything is written.
 
     Raises
     ------
@@ -126,30 +136,65 @@ def run_md(
     FileNotFoundError
         If there is no trajectory to resume.
     ValueError
-        If `duration` is not a whole number of frames; on resuming, if the structure, the
-        settings, the forces or the field are not those of the trajectory.
+        If `duration` is not a whole number of frames, or another run writes to the trajectory; on
+        resuming, if the structure, a setting, the calculator, its forces or the field are not
+        those of the trajectory, or a frame of it is damaged.
+    UnphysicalStructure
+        If the run is no longer physical.
     """
     path = Path(trajectory)
+    remove_field_labels(atoms)  # of an earlier calculation
     steps = settings.steps(duration)
-    frame = start_frame(atoms, path, settings, resume, overwrite)
-    observables = Observables(atoms if frame is None else first_frame(path), atoms.calc)
-    dynamics = _dynamics(atoms, settings, frame)
-    if frame is not None:
-        compare_fields(atoms.calc, path, settings)
-        observables.resume(frame.atoms, frame.values)
-    if observables.driven:
-        attach_field(dynamics, atoms.calc)
-
-    columns = (*COLUMNS, *observables.columns)
-    table = Table(path.with_suffix(".csv"), columns, _row_maker(observables, settings))
-    with FrameWriter(path, {"md": asdict(settings)}, append=frame is not None) as writer:
-        if frame is None:
-            table.begin()
-        else:
-            table.mend(path)
-        recorder = _Recorder(writer, table, observables, settings.interval, frame, check)
-        _propagate(dynamics, settings, steps, recorder, progress)
+    with locked(path, path.with_suffix(".csv")):
+        frame = start_frame(atoms, path, settings, resume, overwrite)
+        head = _head(atoms, settings) if frame is None else read_head(path)
+        models = None if frame is None else head.values.get("outside", {})
+        observables = Observables(head.atoms, atoms.calc, models)
+        dynamics = _dynamics(atoms, settings, frame)
+        if frame is not None:
+            _compare(atoms, path, settings, head, frame)
+            observables.resume(frame.atoms, frame.values)
+        if observables.driven:
+            attach_field(dynamics, atoms.calc)
+        if begin is not None:
+            begin()
+        with FrameWriter(path, head.settings, append=frame is not None) as writer:
+            table = make_table(path, observables, settings, mend=frame is not None)
+            recorder = Recorder(writer, table, observables, settings, atoms, check)
+            if frame is not None:
+                recorder.go_on(recorded_frames(path, recorder.watch.needed))
+            try:
+                _propagate(dynamics, settings, steps, recorder, progress)
+            finally:
+                if isinstance(sys.exception(), KeyboardInterrupt | None):
+                    _put_back(dynamics, recorder, path)
     return MDRun(recorder.step, steps, recorder.step // settings.interval + 1)
+
+
+def _put_back(dynamics: MolecularDynamics, recorder: Recorder, path: Path) -> None:
+    """Put the atoms of an interrupted run back to the last frame, from which it can go on."""
+    if 0 <= recorder.step != dynamics.nsteps:
+        place(dynamics.atoms, recorded_frames(path, lambda count: [count - 1])[-1])
+
+
+def _head(atoms: Atoms, settings: MDSettings) -> Head:
+    """What a new run begins with; a calculator that fails does so before anything is replaced."""
+    atoms.get_forces()
+    recorded = {name: value for name, value in asdict(settings).items() if name != "limits"}
+    described = describe_calculator(atoms.calc, atoms)
+    return Head(atoms, {}, {"md": recorded, "calculator": described})
+
+
+def _compare(
+    atoms: Atoms, path: Path, settings: MDSettings, head: Head, frame: RecordedFrame
+) -> None:
+    """Check that atoms placed at a frame are those of its run, with the same calculator."""
+    compare_calculators(head, describe_calculator(atoms.calc, head.atoms), path)
+    compare_constraints(atoms, frame, path)
+    compare_fields(atoms.calc, path, settings)
+    if getattr(atoms.calc, "time_dependent", False):
+        atoms.calc.time = frame.step * settings.timestep
+    compare_forces(atoms, frame)
 
 
 def _dynamics(atoms: Atoms, settings: MDSettings, frame: RecordedFrame | None) -> MolecularDynamics:
@@ -158,8 +203,6 @@ def _dynamics(atoms: Atoms, settings: MDSettings, frame: RecordedFrame | None) -
     if frame is None:
         _draw_velocities(atoms, settings.temperature_at(0), rng)
         return integrator(atoms, settings, rng)
-    if getattr(atoms.calc, "time_dependent", False):
-        atoms.calc.time = frame.step * settings.timestep
     place(atoms, frame)
     dynamics = integrator(atoms, settings, rng)
     dynamics.nsteps = frame.step
@@ -178,73 +221,11 @@ def _draw_velocities(atoms: Atoms, temperature: float | None, rng: np.random.Gen
     atoms.set_momenta(momenta)
 
 
-def _row_maker(observables: Observables, settings: MDSettings) -> RowMaker:
-    interval = settings.interval * settings.timestep
-
-    def row(frame: Atoms, values: Mapping[str, Any], before: Mapping[str, Any] | None) -> list[Any]:
-        energy, step = _energy(frame), values["step"]
-        total = "" if energy is None else energy + float(frame.get_kinetic_energy())
-        return [
-            step,
-            step * settings.timestep,
-            float(frame.get_temperature()),
-            "" if energy is None else energy,
-            total,
-            *observables.row(frame, values, before, interval),
-        ]
-
-    return row
-
-
-def _energy(atoms: Atoms) -> float | None:
-    try:
-        return float(atoms.get_potential_energy())
-    except PropertyNotImplementedError:  # a field whose energy is not asked for
-        return None
-
-
-class _Recorder:
-    """Writes a frame and its row at every interval, each step once."""
-
-    def __init__(
-        self,
-        writer: FrameWriter,
-        table: Table,
-        observables: Observables,
-        interval: int,
-        frame: RecordedFrame | None,
-        check: Callable[[Atoms], None] | None,
-    ) -> None:
-        self._writer, self._table, self._interval = writer, table, interval
-        self._observables, self._check = observables, check
-        self.step = -1 if frame is None else frame.step  # of the last recorded frame
-        self._values = None if frame is None else frame.values
-
-    def __call__(self, dynamics: MolecularDynamics) -> bool:
-        """Record this step where it is due, and tell whether it was."""
-        atoms, step = dynamics.atoms, dynamics.nsteps
-        if step <= self.step:
-            return False
-        self._observables.follow(atoms)
-        if step % self._interval:
-            return False
-        _energy(atoms)  # both are to be among the results that the frame takes along
-        atoms.get_forces()
-        if self._check is not None:
-            self._check(atoms)
-        values = self._observables.values(atoms)
-        self._writer.write(atoms, step, thermostat_state(dynamics), values)
-        values["step"] = step
-        self._table.write(atoms, values, self._values)
-        self.step, self._values = step, values
-        return True
-
-
 def _propagate(
     dynamics: MolecularDynamics,
     settings: MDSettings,
     steps: int,
-    record: _Recorder,
+    record: Recorder,
     progress: bool,
 ) -> None:
     """Take the steps that are left, or as many as there are before a request to stop."""

@@ -1,8 +1,8 @@
-"""What a run records beside energies: field, polarization, current, work, displacements."""
+"""What a run records beside energies: field, polarization, work, range and more."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from itertools import product
 from typing import Any
 
@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from ase_bec.calculators.field import FieldCalculator
 from ase_bec.calculators.wrapped import exclusive
+from ase_bec.workflows.dynamics.outside import outside_counts
 
 Array = NDArray[np.float64]
 AXES = "xyz"
@@ -58,13 +59,17 @@ class Observables:
     first : Atoms
         First frame of the run: where displacements are zero.
     calculator : ASE calculator
-        That of the run. Polarization and current are there for a `FieldCalculator` whose charges
-        have a dipole, in a cell with a volume; the work where its field changes with time.
+        That of the run, which has computed its first frame. Polarization and current are there
+        for a `FieldCalculator` whose charges have a dipole, in a cell with a volume; the work
+        where its field changes with time.
+    models : iterable of str, optional
+        Those of which atoms outside their range are counted; by default, all that do count.
     """
 
-    def __init__(self, first: Atoms, calculator: Any) -> None:
+    def __init__(self, first: Atoms, calculator: Any, models: Iterable[str] | None = None) -> None:
         self._positions = first.get_positions()
         self._calculator = calculator
+        self._models = list(outside_counts(calculator) if models is None else models)
         self._members = {
             symbol: first.symbols == symbol
             for symbol in dict.fromkeys(first.get_chemical_symbols())
@@ -88,7 +93,7 @@ class Observables:
             names += [f"polarization_{axis}_e_per_A2" for axis in AXES]
             names += [f"current_{axis}_e_per_A2_fs" for axis in AXES]
             names += ["work_eV"] if self.driven else []
-        return names
+        return names + [f"outside_{model}" for model in self._models]
 
     def resume(self, atoms: Atoms, recorded: Mapping[str, Any]) -> None:
         """Go on from what :meth:`values` gave for a frame."""
@@ -109,13 +114,15 @@ class Observables:
         self._before = now
 
     def values(self, atoms: Atoms) -> dict[str, Any]:
-        """Give field, polarization and work of a frame, as far as there are any."""
+        """Give field, polarization, work and atoms outside of a frame, as far as there are any."""
         field = self._field()
         values: dict[str, Any] = {} if field is None else {"field": field}
         if self._dipole is not None:
             values["polarization"] = self._dipole.polarization(atoms).tolist()
             if self.driven:
                 values["work"] = self._work
+        if self._models:
+            values["outside"] = outside_counts(self._calculator, self._models)
         return values
 
     def _field(self) -> list[float] | None:
@@ -153,4 +160,4 @@ class Observables:
             row += ["", "", ""] if polarization is None else polarization
             row += current
             row += [recorded.get("work", "")] if self.driven else []
-        return row
+        return row + [recorded.get("outside", {}).get(model, "") for model in self._models]

@@ -4,19 +4,22 @@ from __future__ import annotations
 
 import csv
 import os
-import zlib
 from collections.abc import Callable, Iterable, Mapping
+from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 from types import MappingProxyType, TracebackType
-from typing import IO, Any
+from typing import Any
 
 import numpy as np
 from ase import Atoms
-from ase.io.trajectory import Trajectory, TrajectoryReader, TrajectoryWriter
+from ase.io.trajectory import TrajectoryReader, TrajectoryWriter
 from ase.io.ulm import writeint
 
 from ase_bec.atomic_files import atomic_write
+from ase_bec.frame_checksums import frame_checksums, is_whole
+from ase_bec.locks import locked
+from ase_bec.trajectory_files import open_trajectory
 
 _COUNT = 32  # byte offset of the number of frames in an ASE trajectory
 
@@ -43,11 +46,6 @@ class RecordedFrame:
     values: Mapping[str, Any]
 
 
-def checksum(atoms: Atoms) -> int:
-    """CRC-32 of positions and momenta, bit for bit."""
-    return zlib.crc32(atoms.get_momenta().tobytes(), zlib.crc32(atoms.positions.tobytes()))
-
-
 class FrameWriter:
     """Append frames to an ASE trajectory, each with the state of the run.
 
@@ -66,18 +64,21 @@ class FrameWriter:
 
     Raises
     ------
-    ValueError
-        If another process is writing to the trajectory.
+    OutputInUse
+        If another run is writing to the trajectory.
     """
 
     def __init__(self, path: Path, settings: Mapping[str, Any], append: bool) -> None:
-        if not append:
-            path.unlink(missing_ok=True)
-        self._writer = TrajectoryWriter(path, mode="a" if append else "w")
-        if not _locked(self._writer.backend.fd):
-            self.close()
-            raise ValueError(f"`{path}` must be free to write, got another run writing to it")
-        self._writer.set_description(dict(settings))
+        self._lock = ExitStack()
+        self._lock.enter_context(locked(path, again=True))
+        try:
+            if not append:
+                path.unlink(missing_ok=True)
+            self._writer = TrajectoryWriter(path, mode="a" if append else "w")
+            self._writer.set_description(dict(settings))
+        except BaseException:
+            self._lock.close()
+            raise
 
     def write(
         self,
@@ -88,14 +89,15 @@ class FrameWriter:
     ) -> None:
         """Write one frame, with other plain values of it, and wait until it is on disk."""
         backend = self._writer.backend
-        own = {"step": step, "state": dict(state), "checksum": checksum(atoms)}
-        backend.write(md={**values, **own})
+        recorded = {**values, "step": step, "state": dict(state)}
+        backend.write(md={**recorded, **frame_checksums(atoms, recorded)})
         self._writer.write(atoms)
         os.fsync(backend.fd.fileno())
 
     def close(self) -> None:
         """Close the file without writing anything."""
         self._writer.backend.fd.close()
+        self._lock.close()
 
     def __enter__(self) -> FrameWriter:
         return self
@@ -109,37 +111,43 @@ class FrameWriter:
         self.close()
 
 
-def _locked(file: IO[bytes]) -> bool:
-    """Lock a file until it is closed; tell whether another process has it."""
-    try:
-        import fcntl
+@dataclass(frozen=True)
+class Head:
+    """How a run began.
 
-        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        return False
-    except (ImportError, OSError):  # a system or a file system without locks
-        pass
-    return True
+    Attributes
+    ----------
+    atoms
+        First frame.
+    values
+        What else was recorded of it.
+    settings
+        The plain values given to the writer.
+    """
+
+    atoms: Atoms
+    values: Mapping[str, Any]
+    settings: Mapping[str, Any]
 
 
-def read_settings(path: Path) -> dict[str, Any]:
-    """Read the settings from the head of a trajectory; empty where there is no frame."""
-    with _open(path) as trajectory:
-        return dict((len(trajectory) and trajectory.description) or {})
-
-
-def first_frame(path: Path) -> Atoms:
-    """Read the structure that a run started from."""
-    with _open(path) as trajectory:
-        atoms: Atoms = trajectory[0]
-        return atoms
+def read_head(path: Path) -> Head:
+    """Read how the run of a trajectory with frames began."""
+    with open_trajectory(path) as trajectory:
+        md = trajectory.backend[0].asdict()["md"]
+        return Head(trajectory[0], md, dict(trajectory.description or {}))
 
 
 def recorded_values(path: Path, most: int) -> list[dict[str, Any]]:
     """Read what was recorded of at most so many frames, evenly spread, the last among them."""
-    with _open(path) as trajectory:
+    with open_trajectory(path) as trajectory:
         chosen = np.unique(np.linspace(0, len(trajectory) - 1, most).astype(int))
-        return [trajectory.backend[int(k)].md for k in chosen]
+        return [trajectory.backend[int(k)].asdict()["md"] for k in chosen]
+
+
+def recorded_frames(path: Path, choose: Callable[[int], Iterable[int]]) -> list[RecordedFrame]:
+    """Read some frames, by a function that chooses their indices from their number."""
+    with open_trajectory(path) as trajectory:
+        return [_read(trajectory, k) for k in choose(len(trajectory))]
 
 
 def last_frame(path: Path) -> RecordedFrame | None:
@@ -152,11 +160,12 @@ def last_frame(path: Path) -> RecordedFrame | None:
     Raises
     ------
     ValueError
-        If the file is no trajectory, or one that no such run has written.
+        If the file is no trajectory, one that no such run has written, or has a damaged frame
+        before the last.
     """
     if path.stat().st_size == 0:
         return None
-    with _open(path) as trajectory:
+    with open_trajectory(path) as trajectory:
         count = len(trajectory)
         if count and "md" not in trajectory.backend[0]:
             raise ValueError(f"`{path}` holds no state to continue from: start a new trajectory")
@@ -164,29 +173,30 @@ def last_frame(path: Path) -> RecordedFrame | None:
         while whole and frame is None:
             frame = _read_whole(trajectory, whole - 1)
             whole -= frame is None
+        damaged = [k for k in range(whole - 1) if _read_whole(trajectory, k) is None]
+    if damaged:
+        raise ValueError(
+            f"`{path}` must hold the frames that were written, got frame {damaged[0]} damaged "
+            f"({len(damaged)} of {count} are): restore it from a copy, or start anew"
+        )
     if whole < count:
         with path.open("r+b") as file:
             writeint(file, whole, _COUNT)
     return frame
 
 
-def _open(path: Path) -> TrajectoryReader:
-    try:
-        return TrajectoryReader(path)
-    except (OSError, ValueError) as error:
-        raise ValueError(f"`{path}` is not a readable ASE trajectory: {error}") from error
+def _read(trajectory: TrajectoryReader, index: int) -> RecordedFrame:
+    md = trajectory.backend[index].asdict()["md"]
+    return RecordedFrame(trajectory[index], int(md["step"]), md["state"], md)
 
 
 def _read_whole(trajectory: TrajectoryReader, index: int) -> RecordedFrame | None:
     """Read a frame, or return None where its bytes are not those that were written."""
     try:
-        md = trajectory.backend[index].asdict()["md"]
-        atoms = trajectory[index]
-    except (OSError, ValueError, KeyError, AttributeError, TypeError):
+        frame = _read(trajectory, index)
+        return frame if is_whole(frame.atoms, frame.values) else None
+    except Exception:  # damaged bytes make readers fail in all ways
         return None
-    if checksum(atoms) != md["checksum"]:
-        return None
-    return RecordedFrame(atoms, int(md["step"]), md["state"], md)
 
 
 RowMaker = Callable[[Atoms, Mapping[str, Any], Mapping[str, Any] | None], list[Any]]
@@ -225,7 +235,7 @@ class Table:
 
         Rows that are there already stay as they are; a missing one is made again from its frame.
         """
-        with Trajectory(trajectory) as frames:
+        with open_trajectory(trajectory) as frames:
             steps = [frames.backend[k].md["step"] for k in (0, 1) if k < len(frames)]
             interval = np.diff(steps)[0] if len(steps) > 1 else 0
             kept: list[list[Any]] = []

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Literal
 
 import numpy as np
@@ -13,6 +13,8 @@ from ase.md.langevin import Langevin
 from ase.md.md import MolecularDynamics
 from ase.md.nose_hoover_chain import NoseHooverChainNVT
 from ase.md.verlet import VelocityVerlet
+
+from ase_bec.workflows.dynamics.limits import Limits
 
 ThermostatName = Literal["nose-hoover", "langevin", "none"]
 
@@ -40,6 +42,8 @@ class MDSettings:
         Points (time in fs, temperature in K) between which the temperature of the thermostat
         runs on straight lines, constant before the first and after the last; in place of
         `temperature`.
+    limits
+        Beyond which the run stops, no longer physical; may be others on continuing.
     """
 
     timestep: float = 1.0
@@ -49,6 +53,7 @@ class MDSettings:
     interval: int = 10
     seed: int = 0
     ramp: tuple[tuple[float, float], ...] = ()
+    limits: Limits = field(default_factory=Limits)
 
     def __post_init__(self) -> None:
         self._check_ramp()

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import json
-import zlib
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -15,16 +13,18 @@ from ase.optimize import FIRE
 
 from ase_bec.analysis.structure import RadialDistribution, radial_distribution
 from ase_bec.analysis.trajectory import Trajectory
-from ase_bec.atomic_files import atomic_path, atomic_write
+from ase_bec.atomic_files import atomic_path
+from ase_bec.locks import locked
+from ase_bec.workflows.dynamics.limits import UnphysicalStructure
 from ase_bec.workflows.dynamics.md import MDRun, run_md
-from ase_bec.workflows.dynamics.record import last_frame
+from ase_bec.workflows.dynamics.record import last_frame, read_head
 from ase_bec.workflows.structures.bonds import (
     Bonds,
-    UnphysicalStructure,
     count_bonds,
     require_apart,
     require_temperature,
 )
+from ase_bec.workflows.structures.melt_folder import FINAL, RUN, begin_folder
 from ase_bec.workflows.structures.melt_settings import MeltQuenchSettings
 from ase_bec.workflows.structures.packing import density_of, scaled_to_density
 from ase_bec.workflows.structures.walls import Walls, wall_energy
@@ -32,7 +32,6 @@ from ase_bec.workflows.structures.walls import Walls, wall_energy
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
-RUN, FINAL, SETTINGS = "run.traj", "final.traj", "settings.json"
 _HOTTEST = 3.0  # of the melt temperature: beyond, the forces cannot be right
 _SOFTEN = 1.0  # eV/Å, largest force to begin with
 _SOFTEN_STEPS = 200
@@ -110,8 +109,8 @@ def melt_quench(
 
     Many potentials have false minima among structures that they were not made for. So the dynamics
     run between :class:`Walls`, of which the relaxation and the structure at the end are free; and
-    it stops where two atoms come nearer than half the sum of their covalent radii, or the
-    temperature exceeds three times that of the melt.
+    it stops where two atoms come nearer than half the sum of their covalent radii, the
+    temperature exceeds three times that of the melt, or a limit of the settings is passed.
 
     Parameters
     ----------
@@ -134,10 +133,11 @@ def melt_quench(
     FileExistsError
         If the folder has a run and neither `resume` nor `overwrite` is set.
     ValueError
-        If the structure cannot be used; on resuming, if structure or settings are not those of
-        the folder.
+        If the structure cannot be used, or another run writes to the folder; on resuming, if the
+        structure, the calculator or a setting is not that of the folder, or a frame is damaged.
     UnphysicalStructure
-        If atoms come too near to each other or too hot.
+        If atoms come too near to each other or too hot, or the run is no longer physical
+        otherwise.
     """
     folder = Path(folder)
     start = atoms.copy() if settings.density is None else scaled_to_density(atoms, settings.density)
@@ -146,17 +146,31 @@ def melt_quench(
     if atoms.calc is None:
         raise ValueError("`atoms` must have a calculator, got none")
     start.calc = Walls(atoms.calc)
-    _begin(folder, start, settings, resume, overwrite)
     path, final = folder / RUN, folder / FINAL
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    with locked(folder, again=True):
+        begin_folder(folder, start, settings, resume, overwrite)
+        run = _dynamics(start, path, settings, progress)
+        if run.completed and not final.exists():
+            start.calc = atoms.calc
+            _finish(start, final, settings)
+    return _results(run, path, final, settings)
+
+
+def _dynamics(start: Atoms, path: Path, settings: MeltQuenchSettings, progress: bool) -> MDRun:
+    """Melt, quench and anneal, from the softened start or from where an earlier run has come to."""
     resumed = path.exists()
-    if not resumed or last_frame(path) is None:
+    if resumed and last_frame(path) is not None:
+        softened = read_head(path).atoms
+        start.positions, start.arrays["momenta"] = softened.positions, softened.get_momenta()
+    else:
         FIRE(start, logfile=None).run(fmax=_SOFTEN, steps=_SOFTEN_STEPS)
 
     def check(frame: Atoms) -> None:
         require_apart(frame)
         require_temperature(frame, _HOTTEST * settings.melt_temperature)
 
-    run = run_md(
+    return run_md(
         start,
         path,
         settings.dynamics(),
@@ -165,9 +179,12 @@ def melt_quench(
         progress=progress,
         check=check,
     )
-    if run.completed and not final.exists():
-        start.calc = atoms.calc
-        _finish(start, final, settings)
+
+
+def _results(
+    run: MDRun, path: Path, final: Path, settings: MeltQuenchSettings
+) -> AmorphousStructure:
+    """Read what there is, the structure at the end or the last frame of the run."""
     with Frames(final if final.exists() else path) as frames:
         end: Atoms = frames[-1]
     forces = end.get_forces(apply_constraint=False)
@@ -182,33 +199,6 @@ def melt_quench(
         _distribution(path, settings),
         _moved(path, settings),
     )
-
-
-def _begin(
-    folder: Path, start: Atoms, settings: MeltQuenchSettings, resume: bool, overwrite: bool
-) -> None:
-    """Make the folder that of this structure and these settings, or check that it is."""
-    arrays = (start.numbers, start.positions, start.cell.array)
-    head: dict[str, Any] = {
-        **asdict(settings),
-        "atoms": f"{start.get_chemical_formula()} {zlib.crc32(b''.join(map(bytes, arrays))):08x}",
-    }
-    notes, names = folder / SETTINGS, (SETTINGS, FINAL, RUN, Path(RUN).with_suffix(".csv"))
-    if resume and notes.exists():
-        before = json.loads(notes.read_text())
-        for name, value in head.items():
-            if before.get(name) != value:
-                raise ValueError(
-                    f"`{name}` must be {before.get(name)}, as in `{notes}`, got {value}"
-                )
-        return
-    for path in (folder / name for name in names):
-        if path.exists() and not overwrite:
-            raise FileExistsError(f"`{path}` exists: resume, overwrite, or name another folder")
-        path.unlink(missing_ok=True)
-    folder.mkdir(parents=True, exist_ok=True)
-    with atomic_write(notes) as file:
-        file.write(json.dumps(head, indent=1) + "\n")
 
 
 def _finish(atoms: Atoms, final: Path, settings: MeltQuenchSettings) -> None:

@@ -10,13 +10,10 @@ from ase.data import chemical_symbols, covalent_radii
 from numpy.typing import NDArray
 
 from ase_bec.neighbours import neighbour_list
+from ase_bec.workflows.dynamics.limits import UnphysicalStructure
 
 BOND = 1.3  # of the sum of covalent radii
 OVERLAP = 0.5
-
-
-class UnphysicalStructure(RuntimeError):
-    """Atoms upon each other, or a temperature out of bounds: the forces cannot be right."""
 
 
 @dataclass(frozen=True, eq=False)

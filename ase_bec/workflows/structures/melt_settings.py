@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 
+from ase_bec.workflows.dynamics.limits import Limits
 from ase_bec.workflows.dynamics.settings import MDSettings
 
 
@@ -32,6 +33,8 @@ class MeltQuenchSettings:
     fmax, max_steps
         Largest force in eV/Å and most steps of the relaxation of the positions (FIRE) that
         follows; ``fmax=None`` leaves it out.
+    limits
+        Beyond which the run stops, no longer physical; may be others on continuing.
     """
 
     density: float | None = None
@@ -46,6 +49,7 @@ class MeltQuenchSettings:
     seed: int = 0
     fmax: float | None = 0.05
     max_steps: int = 500
+    limits: Limits = field(default_factory=Limits)
 
     def __post_init__(self) -> None:
         names = ["melt_temperature", "melt_time", "quench_rate", "final_temperature", "max_steps"]
@@ -88,4 +92,5 @@ class MeltQuenchSettings:
                 (self.melt_time, self.melt_temperature),
                 (quenched, self.final_temperature),
             ),
+            limits=self.limits,
         )

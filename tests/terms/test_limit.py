@@ -7,12 +7,14 @@ import warnings
 import numpy as np
 import pytest
 import torch
-from ase_bec.models.projection import dipoles_along
 from descriptor_examples import seen_by, skewed
-from polarization_examples import ELEMENTS, equivariant, polarization_model
+from polarization_examples import ELEMENTS, along, equivariant, polarization_model
 from training_examples import crystals, polarization_task
 
+from ase_bec import PolarizationModel
+from ase_bec.evaluation.evaluate import evaluate
 from ase_bec.terms.equivariant import UNLIMITED, _bounded
+from ase_bec.terms.model import Model
 
 DIRECTION = torch.tensor([0.3, -0.5, 0.8], dtype=torch.float64)
 
@@ -22,12 +24,12 @@ def limited(factor: float):
     network = equivariant()
     atoms = skewed() * (2, 1, 2)
     atoms.rattle(0.1, seed=2)
-    nb = seen_by(atoms, list(ELEMENTS), network.cutoff)[1]
+    system, nb = seen_by(atoms, list(ELEMENTS), network.cutoff)
     free = network(nb).detach()
     sizes = free.norm(dim=1)
     for element in range(3):
         network.limit[element] = factor * sizes[nb.species == element].median()
-    return network, nb, free
+    return network, system, nb.species, free
 
 
 def test_length_grows_to_twice_the_limit_with_two_continuous_derivatives() -> None:
@@ -49,26 +51,27 @@ def test_length_grows_to_twice_the_limit_with_two_continuous_derivatives() -> No
 
 @pytest.mark.parametrize("factor", [0.2, 1.0])
 def test_compiled_path_equals_torch_beyond_the_limits(factor: float) -> None:
-    network, nb, free = limited(factor)
-    beyond = free.norm(dim=1) > network.limit[nb.species]
+    network, system, species, free = limited(factor)
+    beyond = free.norm(dim=1) > network.limit[species]
     assert 0.3 < beyond.double().mean() <= 1
-    found = dipoles_along(network, network.numbers(), nb, DIRECTION)
+    assert network.rule(torch.device("cpu")) is not None
+    found = along(network, system, DIRECTION)
     network.train()
-    expected = dipoles_along(network, network.numbers(), nb, DIRECTION)
+    expected = along(network, system, DIRECTION)
     for one, other in zip(found, expected, strict=True):
         np.testing.assert_allclose(one, other, rtol=0, atol=1e-12)
-    assert (found[0].norm(dim=1) < 2 * network.limit[nb.species]).all()
+    assert (found[0].norm(dim=1) < 2 * network.limit[species]).all()
     np.testing.assert_allclose(found[0][~beyond], free[~beyond], rtol=0, atol=1e-12)
 
 
 def test_no_limit_is_no_limit() -> None:
-    network, nb, free = limited(1.0)
+    network, system, _, free = limited(1.0)
     network.limit.fill_(UNLIMITED)
     with torch.no_grad():
         network.size /= 1e9
     for training in (False, True):
         network.train(training)
-        found, _ = dipoles_along(network, network.numbers(), nb, DIRECTION)
+        found, _ = along(network, system, DIRECTION)
         np.testing.assert_allclose(found, 1e9 * free, rtol=1e-9, atol=0)
     assert float(found.norm(dim=1).max()) > 10 * UNLIMITED
 
@@ -91,13 +94,28 @@ def test_derivative_beyond_the_limits() -> None:
 
 
 def test_says_once_that_it_is_beyond() -> None:
-    model = polarization_model(limited(0.2)[0])
-    atoms = skewed()
-    with pytest.warns(UserWarning, match="local dipole beyond those that the polarization model"):
-        model.dipole(atoms)
-    atoms.rattle(0.01)
-    model.dipole(atoms)  # a warning would be an error
-    polarization_model(equivariant()).dipole(atoms)
+    message = "7 of 7 atoms have an environment outside the range.*: Born charges may be wrong"
+    for first in (PolarizationModel.dipole, PolarizationModel.born_charges):
+        model = polarization_model(limited(0.2)[0])
+        atoms = skewed()
+        with pytest.warns(UserWarning, match=message):
+            first(model, atoms)
+        atoms.rattle(0.01)
+        model.dipole(atoms)  # a warning would be an error
+        model.born_charges(atoms)
+        polarization_model(equivariant()).dipole(atoms)
+
+
+def test_how_far_outside_is_the_dipole_over_its_limit() -> None:
+    network, system, species, _ = limited(0.2)
+    for training in (False, True):
+        found = evaluate(Model(ELEMENTS, [network.train(training)]), system)
+        dipoles, _ = along(network, system, DIRECTION)
+        expected = dipoles.norm(dim=1) / network.limit[species]
+        assert (expected > 1).sum() > 5
+        np.testing.assert_allclose(found.outside, expected, rtol=1e-12)
+    network.limit.fill_(UNLIMITED)
+    assert not evaluate(Model(ELEMENTS, [network]), system).outside.any()
 
 
 def test_training_sets_the_limits() -> None:

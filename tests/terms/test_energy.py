@@ -1,4 +1,4 @@
-"""The neural-network potential as a function of structures."""
+"""Networks of symmetry functions, and the potential made of one, as functions of structures."""
 
 import numpy as np
 import pytest
@@ -31,19 +31,19 @@ def test_invariances(training) -> None:
 
 
 def test_energy_is_that_of_scaled_features_through_networks() -> None:
-    model = potential()
+    network = potential().network
     _, nb = seen_by(skewed(), list(ELEMENTS), 4.2)
-    features = model.descriptor(nb)
-    for atom, energy in enumerate(model(nb)):
+    features = network.descriptor(nb)
+    for atom, energy in enumerate(network(nb)):
         s = int(nb.species[atom])
-        low, high = model.scaling.low[s], model.scaling.high[s]
+        low, high = network.scaling.low[s], network.scaling.high[s]
         scaled = 2 * (features[atom] - low) / (high - low) - 1
-        expected = model.networks.networks[s](scaled)[0] + (-1.0, 2.0, 0.5)[s]
+        expected = network.networks.networks[s](scaled)[0] + (-1.0, 2.0, 0.5)[s]
         assert energy.item() == pytest.approx(expected.item(), abs=1e-12)
 
 
 def test_derivatives() -> None:
-    model = potential().train().requires_grad_(False)
+    network = potential().network.train().requires_grad_(False)
     _, nb = seen_by(skewed(), list(ELEMENTS), 4.2)
     nb = nb._replace(
         species=nb.species[:1],
@@ -53,7 +53,7 @@ def test_derivatives() -> None:
     vectors = (0.8 * nb.vectors[:6]).requires_grad_()
 
     def energy(x: torch.Tensor) -> torch.Tensor:
-        return model(nb._replace(vectors=x))
+        return network(nb._replace(vectors=x))
 
     assert torch.autograd.gradcheck(energy, vectors)
     assert torch.autograd.gradgradcheck(energy, vectors, atol=1e-6)
@@ -61,13 +61,13 @@ def test_derivatives() -> None:
 
 def test_forces_can_be_trained() -> None:
     """A loss of forces has derivatives by the weights, right to first order."""
-    model = potential().train()
+    network = potential().network.train()
     _, nb = seen_by(skewed(), list(ELEMENTS), 4.2)
-    parameters = list(model.parameters())
+    parameters = list(network.parameters())
 
     def loss() -> torch.Tensor:
         vectors = nb.vectors.clone().requires_grad_()
-        energy = model(nb._replace(vectors=vectors)).sum()
+        energy = network(nb._replace(vectors=vectors)).sum()
         (slope,) = torch.autograd.grad(energy, vectors, create_graph=True)
         return slope.square().sum()
 
@@ -86,9 +86,9 @@ def test_forces_can_be_trained() -> None:
 
 def test_isolated_atom_has_the_energy_of_no_features() -> None:
     model = potential()
-    nothing = torch.zeros(1, model.descriptor.n_features, dtype=torch.float64)
+    nothing = torch.zeros(1, model.network.descriptor.n_features, dtype=torch.float64)
     for s, element in enumerate(ELEMENTS):
-        expected = model.from_features(nothing, torch.tensor([s])).item()
+        expected = model.network.from_features(nothing, torch.tensor([s])).item()
         assert total_energy(model, Atoms(element)) == pytest.approx(expected, abs=1e-14)
 
 
