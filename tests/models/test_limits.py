@@ -9,11 +9,11 @@ from pathlib import Path
 
 import pytest
 import torch
+from ase_bec.models.formats.limits import check_sizes, load_plain, reason
 from model_examples import potential
 from reference_data import NNP, needs_data
 
 import ase_bec
-from ase_bec.models.formats.limits import check_sizes, load_plain, reason
 from ase_bec.models.formats.saved import _FOLDER
 
 
