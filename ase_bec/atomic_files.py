@@ -15,7 +15,7 @@ __all__ = ["atomic_path", "atomic_write"]
 
 @contextmanager
 def atomic_path(path: str | os.PathLike[str]) -> Iterator[Path]:
-    """Give a path to write to; the file there takes its place when the block ends without error.
+    """Return a path to write to; the file there takes its place when the block ends without error.
 
     An error or an interruption, such as a full disk or Ctrl-C, leaves the old file as it was and
     nothing beside it. A link is followed; the permissions of an old file are kept. The temporary
@@ -29,7 +29,7 @@ def atomic_path(path: str | os.PathLike[str]) -> Iterator[Path]:
     Raises
     ------
     FileNotFoundError
-        If there is no such folder.
+        If the folder does not exist.
     ValueError
         If the path is a folder or a device.
     """

@@ -37,6 +37,13 @@ def cosine_cutoff(distance: Tensor, cutoff: float) -> Tensor:
     References
     ----------
     J. Behler and M. Parrinello, Phys. Rev. Lett. 98, 146401 (2007).
+
+    Examples
+    --------
+    >>> import torch
+    >>> from ase_bec.cutoffs import cosine_cutoff
+    >>> cosine_cutoff(torch.tensor([0.0, 3.0, 6.0]), cutoff=6.0).round(decimals=3).tolist()
+    [1.0, 0.5, 0.0]
     """
     if not 0.0 < cutoff < math.inf:
         raise ValueError(f"`cutoff` must be a positive, finite distance in Å, got {cutoff!r}.")

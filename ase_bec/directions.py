@@ -14,12 +14,18 @@ def unit_vector(direction: ArrayLike, name: str = "direction") -> NDArray[np.flo
     direction
         Three numbers.
     name
-        What messages call it.
+        Its name in error messages.
 
     Raises
     ------
     ValueError
         If `direction` is not three finite numbers, not all zero.
+
+    Examples
+    --------
+    >>> from ase_bec.directions import unit_vector
+    >>> unit_vector([0, 3, 4]).tolist()
+    [0.0, 0.6, 0.8]
     """
     vector = np.asarray(direction, dtype=float)
     if vector.shape != (3,) or not np.isfinite(vector).all() or not vector.any():

@@ -1,4 +1,4 @@
-"""Whether a run is the one that it is to go on with: what differs, by name."""
+"""Whether a run is the one to be continued: what differs, by name."""
 
 from __future__ import annotations
 

@@ -57,7 +57,7 @@ def interruption() -> Iterator[Interruption]:
 
 @contextmanager
 def handling_interruption() -> Iterator[Interruption]:
-    """Let runs that are interrupted return, not completed; the caller sees to the rest.
+    """Let runs that are interrupted return, not completed; the caller decides what to do next.
 
     Outside a run, Ctrl-C and SIGTERM both raise KeyboardInterrupt. Later runs in the block end
     as soon as they have begun.
@@ -82,7 +82,7 @@ def handling_interruption() -> Iterator[Interruption]:
 
 @contextmanager
 def _noting(pass_on: bool) -> Iterator[Interruption]:
-    """Give what the outermost block notes; only the main thread can be the outermost."""
+    """Return what the outermost block notes; only the main thread can be the outermost."""
     global _outermost
     if _outermost is not None or threading.current_thread() is not threading.main_thread():
         yield Interruption() if _outermost is None else _outermost

@@ -15,9 +15,9 @@ def shortest_vectors(vectors: ArrayLike, cell: ArrayLike, pbc: ArrayLike = True)
     r"""Shortest of the vectors :math:`v + \sum_i n_i \mathbf a_i`.
 
     Exact in any cell, however skewed: the Voronoi-relevant vectors of a Minkowski-reduced basis
-    have coefficients -1, 0 and 1, so that steps along these end at the shortest vector. (ASE's
-    `find_mic` takes lengths of the given, not the reduced cell vectors for safe, and misses it in
-    some skewed cells.)
+    have coefficients -1, 0 and 1, so that steps along these lead to the shortest vector. (ASE's
+    `find_mic` relies on the lengths of the given rather than the reduced cell vectors, and misses
+    it in some skewed cells.)
 
     Parameters
     ----------
@@ -35,6 +35,13 @@ def shortest_vectors(vectors: ArrayLike, cell: ArrayLike, pbc: ArrayLike = True)
     References
     ----------
     Nguyen & Stehlé, ACM Trans. Algorithms 5, 46 (2009).
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from ase_bec.lattice import shortest_vectors
+    >>> shortest_vectors([[2.5, 0.5, 3.5]], 4 * np.eye(3), pbc=[True, True, False]).tolist()
+    [[-1.5, 0.5, 3.5]]
     """
     periodic = np.broadcast_to(np.asarray(pbc, dtype=bool), 3)
     given = np.asarray(vectors, dtype=np.float64)

@@ -49,7 +49,7 @@ def locked(*paths: str | os.PathLike[str], again: bool = False) -> Iterator[None
     OutputInUse
         If another run holds one of them, with its process.
     FileNotFoundError
-        If there is no such folder.
+        If the folder does not exist.
     """
     targets = sorted({Path(os.path.realpath(path)) for path in paths})
     mine = (os.getpid(), threading.get_ident())
@@ -96,7 +96,7 @@ def _acquired(target: Path, file: Path) -> int:
             os.close(handle)
             raise OutputInUse(
                 f"`{target.name}` must be free to write, got another run writing to it: {holder}; "
-                "wait for its end, or name another output"
+                "wait until it ends, or name another output"
             ) from None
         except BaseException:
             os.close(handle)

@@ -38,6 +38,16 @@ class Pairs(NamedTuple):
         Atoms j.
     shift : ndarray, (n_pairs, 3) int32
         Lattice shifts S.
+
+    Examples
+    --------
+    >>> from ase.build import bulk
+    >>> from ase_bec.neighbours import neighbour_pairs
+    >>> pairs = neighbour_pairs(bulk("NaCl", "rocksalt", 5.64), cutoff=3.0)
+    >>> pairs.first.tolist()  # six neighbours of each of the two atoms
+    [0, 6, 12]
+    >>> pairs.neighbour[pairs.first[0] : pairs.first[1]].tolist()
+    [1, 1, 1, 1, 1, 1]
     """
 
     first: IntArray
@@ -80,6 +90,19 @@ def neighbour_list(atoms: Atoms, cutoff: float) -> tuple[IntArray, IntArray, Int
         If `cutoff` is not positive and finite; if there are no atoms, dummy atoms, two atoms in
         one place, positions that are not finite; if the cell is not finite or its periodic
         vectors span no volume.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from ase.build import bulk
+    >>> from ase_bec.neighbours import neighbour_list
+    >>> salt = bulk("NaCl", "rocksalt", 5.64)
+    >>> i, j, shifts = neighbour_list(salt, cutoff=3.0)
+    >>> i.tolist()
+    [0, 0, 0, 0, 0, 0, 1, 1, 1, 1, 1, 1]
+    >>> vectors = salt.positions[j] - salt.positions[i] + shifts @ salt.cell.array
+    >>> bool(np.allclose(np.linalg.norm(vectors, axis=1), 5.64 / 2))
+    True
     """
     pairs = neighbour_pairs(atoms, cutoff)
     centre = np.repeat(np.arange(len(atoms)), np.diff(pairs.first))
@@ -87,7 +110,16 @@ def neighbour_list(atoms: Atoms, cutoff: float) -> tuple[IntArray, IntArray, Int
 
 
 def neighbour_pairs(atoms: Atoms, cutoff: float) -> Pairs:
-    """The same pairs, in the same order, as arrays of least size; errors as `neighbour_list`."""
+    """The same pairs, in the same order, as arrays of least size; errors as `neighbour_list`.
+
+    Examples
+    --------
+    >>> from ase.build import bulk
+    >>> from ase_bec.neighbours import neighbour_pairs
+    >>> pairs = neighbour_pairs(bulk("Cu", a=3.6), cutoff=3.0)
+    >>> len(pairs.neighbour), pairs.shift.shape
+    (12, (12, 3))
+    """
     check_distance("cutoff", cutoff)
     check_atoms(atoms)
     _check_lattice(atoms)
@@ -147,7 +179,18 @@ def _of_many(atoms: Atoms, cutoff: float) -> Pairs:
 
 
 def check_atoms(atoms: Atoms) -> None:
-    """Refuse what is not a structure: see the ``Raises`` of :func:`neighbour_list`."""
+    """Refuse what is not a structure: see the ``Raises`` of :func:`neighbour_list`.
+
+    Examples
+    --------
+    >>> from ase import Atoms
+    >>> from ase_bec.neighbours import check_atoms
+    >>> check_atoms(Atoms("LiF", [[0, 0, 0], [0, 0, 1.6]]))
+    >>> check_atoms(Atoms())
+    Traceback (most recent call last):
+        ...
+    ValueError: `atoms` must hold at least one atom, got none.
+    """
     if not isinstance(atoms, Atoms):
         raise TypeError(f"`atoms` must be an ase.Atoms, got {type(atoms).__name__}.")
     if len(atoms) == 0:
@@ -173,7 +216,17 @@ def check_atoms(atoms: Atoms) -> None:
 
 
 def check_distance(name: str, value: float, smallest: float = math.ulp(0.0)) -> None:
-    """Refuse what is not a finite distance of at least `smallest`."""
+    """Refuse what is not a finite distance of at least `smallest`.
+
+    Examples
+    --------
+    >>> from ase_bec.neighbours import check_distance
+    >>> check_distance("skin", 0.0, smallest=0.0)
+    >>> check_distance("cutoff", -6.0)
+    Traceback (most recent call last):
+        ...
+    ValueError: `cutoff` must be a positive, finite distance in Å, got -6.0.
+    """
     if not smallest <= value < math.inf:
         kind = "zero or a positive" if smallest == 0.0 else "a positive"
         raise ValueError(f"`{name}` must be {kind}, finite distance in Å, got {value!r}.")

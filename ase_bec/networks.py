@@ -31,6 +31,18 @@ def mlp(sizes: Sequence[int], activation: str = "tanh") -> nn.Sequential:
     ------
     ValueError
         If the activation is not known or a layer is empty.
+
+    Examples
+    --------
+    >>> from ase_bec.networks import mlp
+    >>> mlp((126, 10, 10, 1), activation="tanh")
+    Sequential(
+      (0): Linear(in_features=126, out_features=10, bias=True)
+      (1): Tanh()
+      (2): Linear(in_features=10, out_features=10, bias=True)
+      (3): Tanh()
+      (4): Linear(in_features=10, out_features=1, bias=True)
+    )
     """
     if activation not in ACTIVATIONS:
         raise ValueError(f"`activation` must be one of {sorted(ACTIVATIONS)}, got {activation!r}")
@@ -45,7 +57,7 @@ def mlp(sizes: Sequence[int], activation: str = "tanh") -> nn.Sequential:
 
 
 class ElementNetworks(nn.Module):
-    """One network for each element; centres go through that of their own.
+    """One network for each element, applied to the centres of that element.
 
     Parameters
     ----------
@@ -55,6 +67,15 @@ class ElementNetworks(nn.Module):
         Nodes of each network, the last being 1.
     activation : str
         As for :func:`mlp`.
+
+    Examples
+    --------
+    >>> import torch
+    >>> from ase_bec.networks import ElementNetworks
+    >>> networks = ElementNetworks(n_elements=2, sizes=(5, 8, 1))
+    >>> features, species = torch.zeros(3, 5), torch.tensor([0, 1, 0])
+    >>> networks(features, species).shape
+    torch.Size([3])
     """
 
     def __init__(self, n_elements: int, sizes: Sequence[int], activation: str = "tanh") -> None:

@@ -38,6 +38,17 @@ def unwrap_images(images: Iterable[Atoms]) -> list[Atoms]:
         If an image is not Atoms.
     ValueError
         If there is no image, the images don't belong together, or a position is not finite.
+
+    Examples
+    --------
+    >>> from ase.build import bulk
+    >>> from ase_bec import unwrap_images
+    >>> start = bulk("MgO", "rocksalt", 4.2, cubic=True)
+    >>> end = start.copy()
+    >>> end.positions[0, 0] -= 0.1
+    >>> end.wrap()  # takes the atom to the other side of the cell
+    >>> [round(float(image.positions[0, 0]), 3) for image in (end, *unwrap_images([start, end]))]
+    [4.1, 0.0, -0.1]
     """
     images = list(images)
     require_same_atoms(images)
@@ -49,7 +60,17 @@ def unwrap_images(images: Iterable[Atoms]) -> list[Atoms]:
 
 
 def lattice_shifts(displacements: NDArray[np.float64], atoms: Atoms) -> NDArray[np.float64]:
-    """Whole lattice vectors, (n, 3), that displacements in Å, (n, 3), exceed the shortest by."""
+    """Whole lattice vectors, (n, 3), that displacements in Å, (n, 3), exceed the shortest by.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from ase import Atoms
+    >>> from ase_bec.paths import lattice_shifts
+    >>> atoms = Atoms("Li", cell=[4, 4, 4], pbc=True)
+    >>> lattice_shifts(np.array([[0.5, 0.0, -3.8]]), atoms).tolist()
+    [[0.0, 0.0, -1.0]]
+    """
     shortest = shortest_vectors(displacements, atoms.cell.array, atoms.pbc)
     excess = (displacements - shortest) @ np.linalg.inv(atoms.cell.complete().array)
     shifts: NDArray[np.float64] = np.rint(excess)
@@ -57,7 +78,18 @@ def lattice_shifts(displacements: NDArray[np.float64], atoms: Atoms) -> NDArray[
 
 
 def require_same_atoms(images: Sequence[Atoms]) -> None:
-    """Raise unless all images have the same elements in the same order, cell and periodicity."""
+    """Raise unless all images have the same elements in the same order, cell and periodicity.
+
+    Examples
+    --------
+    >>> from ase import Atoms
+    >>> from ase_bec.paths import require_same_atoms
+    >>> require_same_atoms([Atoms("LiF"), Atoms("LiF", [[0, 0, 0], [0, 0, 1.6]])])
+    >>> require_same_atoms([Atoms("LiF"), Atoms("Li")])
+    Traceback (most recent call last):
+        ...
+    ValueError: `images` must have equal numbers of atoms, got 2 in image 0 and 1 in image 1
+    """
     if not images:
         raise ValueError("`images` must hold at least one image, got none")
     first = images[0]

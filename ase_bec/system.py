@@ -26,8 +26,8 @@ class System:
     .. math:: \mathbf r_e = \mathbf r_j - \mathbf r_i + S_e \cdot \mathrm{cell}
 
     Every pair is listed from both of its ends. Positions and cells are in double precision, so
-    that their differences are right however far from the origin atoms are; models take the vectors
-    in their own.
+    that their differences are right however far from the origin atoms are; models convert the
+    vectors to their own.
 
     Attributes
     ----------
@@ -47,6 +47,20 @@ class System:
         Lattice shifts :math:`S`.
     first : Tensor, shape [N + 1], int64
         Pairs of atom :math:`i` are ``first[i]:first[i + 1]``.
+
+    Examples
+    --------
+    >>> import torch
+    >>> from ase.build import bulk
+    >>> from ase_bec.system import System
+    >>> salt, copper = bulk("NaCl", "rocksalt", 5.64), bulk("Cu", a=3.6)
+    >>> system = System.from_atoms([salt, copper], cutoff=3.0)
+    >>> system.n_structures, system.batch.tolist()
+    (2, [0, 0, 1])
+    >>> system.vectors().shape
+    torch.Size([24, 3])
+    >>> system.sum_structures(torch.ones(3)).tolist()  # atoms of each structure
+    [2.0, 1.0]
     """
 
     numbers: Tensor

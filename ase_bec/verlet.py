@@ -44,7 +44,7 @@ class NeighbourList:
     """Neighbour list with a Verlet skin, for runs in which atoms move little from step to step.
 
     The list holds all pairs within ``cutoff + skin``, so it stays complete up to `cutoff` until
-    an atom has moved by more than ``skin / 2``. It is built anew then, and whenever the cell, the
+    an atom has moved by more than ``skin / 2``. It is then rebuilt, and also whenever the cell, the
     boundary conditions or the elements change; an atom put back into the cell by a lattice vector
     counts as moved. Pairs beyond `cutoff` are part of the result: descriptors must ignore them,
     which every one with a cutoff function does.
@@ -64,6 +64,18 @@ class NeighbourList:
     ------
     ValueError
         If `cutoff` is not positive and finite, or `skin` negative or not finite.
+
+    Examples
+    --------
+    >>> from ase.build import bulk
+    >>> from ase_bec.verlet import NeighbourList
+    >>> atoms = bulk("Cu", cubic=True)
+    >>> neighbours = NeighbourList(cutoff=3.0, skin=0.5)
+    >>> for _ in range(3):  # the list is kept until an atom has moved by 0.25 Å
+    ...     atoms.positions[0, 0] += 0.1
+    ...     system = neighbours.update(atoms)
+    >>> neighbours.builds
+    1
     """
 
     def __init__(

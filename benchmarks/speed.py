@@ -1,4 +1,4 @@
-"""CPU time of a force call with the released Li3PO4 models.
+"""Time of a force call with the released and the bundled Li3PO4 models.
 
     OMP_WAIT_POLICY=PASSIVE python benchmarks/speed.py ../shared/data/shimizu_li3po4
     OMP_WAIT_POLICY=PASSIVE python benchmarks/speed.py ../shared/data/shimizu_li3po4 --growth
@@ -24,9 +24,8 @@ from ase import Atoms
 from ase.calculators.calculator import Calculator
 from ase.io.lammpsdata import read_lammps_data
 
-from ase_bec import FieldCalculator, NNPCalculator, read_released_bec, read_released_nnp
-from ase_bec.descriptors.neighbourhoods import neighbourhoods
-from ase_bec.terms.species import species_of
+from ase_bec import FieldCalculator, NNPCalculator, load, read_released_bec, read_released_nnp
+from ase_bec.evaluation.evaluator import Evaluator
 from ase_bec.verlet import NeighbourList
 
 FIELD = (0.0, 0.0, 0.1)
@@ -91,42 +90,29 @@ def force_calls(data: Path, atoms: Atoms, calls: int) -> None:
     print(f"bundled Born charges / zero field: {bundled / found['float64']['bundled NNP']:.2f}")
 
 
-def shares(data: Path, atoms: Atoms, calls: int) -> None:
-    """Where the time of a zero-field call goes."""
-    model = read_released_nnp(data / "models/lammps-force.nnp")
-    neighbours = NeighbourList(model.cutoff)
-    parts: dict[str, list[float]] = {}
-
-    def timed(name: str, start: float) -> float:
-        now = time.perf_counter()
-        parts.setdefault(name, []).append(1e6 * (now - start) / len(atoms))
-        return now
-
-    rng = np.random.default_rng(0)
-    atoms.info["home"] = atoms.positions.copy()
-    for _ in range(calls):
-        step(atoms, rng)
-        clock = time.perf_counter()
-        system = neighbours.update(atoms)
-        vectors = system.vectors()
-        species = species_of(system.numbers, model.elements)
-        leaf = vectors.requires_grad_()
-        nb = neighbourhoods(system, species, leaf, 0, len(atoms))
-        clock = timed("neighbours and vectors", clock)
-        features = model.descriptor(nb)
-        clock = timed("descriptors", clock)
-        cut = features.detach().requires_grad_()
-        (slope,) = torch.autograd.grad(model.from_features(cut, species).sum(), cut)
-        clock = timed("networks, with backward", clock)
-        torch.autograd.grad(features, leaf, slope)
-        timed("backward of descriptors", clock)
-        fresh = NeighbourList(model.cutoff)
-        clock = time.perf_counter()
-        fresh.update(atoms)
-        timed("(building the list anew)", clock)
-    print("\n| share of a zero-field call | µs per atom |\n|---|---|")
-    for name, values in parts.items():
-        print(f"| {name} | {np.median(values):.1f} |")
+def shares(atoms: Atoms, calls: int) -> None:
+    """What the kernels of the bundled pair take of a step; the rest is Python."""
+    print("\n| µs per atom | list | kernels | whole evaluation |\n|---|---|---|---|")
+    for name in ("li3po4-nnp", "li3po4-bec"):
+        evaluator = Evaluator(load(name), "nothing")
+        (member,) = evaluator.members
+        neighbours = NeighbourList(evaluator.cutoff)
+        field = np.array(FIELD)
+        directions = torch.tensor(field[None])
+        rng, parts = np.random.default_rng(0), []
+        for _ in range(calls):
+            step(atoms, rng)
+            start = time.perf_counter()
+            system = neighbours.update(atoms)
+            listed = time.perf_counter()
+            species = member.species(system.numbers)
+            for rule in member.rules:
+                rule(system, species, directions)
+            ran = time.perf_counter()
+            evaluator.values(atoms, field)
+            parts.append((listed - start, ran - listed, time.perf_counter() - ran))
+        cells = 1e6 * np.median(parts, axis=0) / len(atoms)
+        print(f"| {name} | " + " | ".join(f"{x:.1f}" for x in cells) + " |")
 
 
 def threads(data: Path, atoms: Atoms, calls: int) -> None:
@@ -144,7 +130,7 @@ def growth(data: Path) -> None:
     """Time and peak memory against the number of atoms, one process each."""
     print("\n| atoms | µs per atom and force call | first call (s) | peak memory (GiB) |")
     print("|---|---|---|---|")
-    for repeat in ((1, 1, 1), (2, 2, 2), (3, 3, 3), (4, 4, 4), (6, 6, 7)):
+    for repeat in ((1, 1, 1), (2, 2, 2), (4, 4, 4), (6, 6, 7), (9, 9, 10)):
         command = [sys.executable, __file__, str(data), "--one", *map(str, repeat)]
         done = subprocess.run(command, capture_output=True, text=True, check=True)
         n, per_atom, first, memory = json.loads(done.stdout.splitlines()[-1])
@@ -153,7 +139,7 @@ def growth(data: Path) -> None:
 
 def one(data: Path, repeat: tuple[int, ...]) -> None:
     atoms = read(data / SYSTEMS["crystal"]).repeat(repeat)
-    calculator = calculators(data, "float64")["NNP + formal charges"]
+    calculator = calculators(data, "float64")["bundled NNP + bundled Born charges"]
     start = time.perf_counter()
     calculator.get_forces(atoms)
     first = time.perf_counter() - start
@@ -179,7 +165,7 @@ def main() -> None:
             print(f"\n{name}, {len(atoms)} atoms")
             calls = 31 if len(atoms) < 500 else 7
             force_calls(options.data, atoms, calls)
-            shares(options.data, atoms, calls)
+            shares(atoms, calls)
             threads(options.data, atoms, calls)
 
 

@@ -26,22 +26,15 @@ LAYERS = (
         "frame_checksums",
         "identity",
         "interruption",
+        "lattice",
         "lazy",
         "locks",
+        "paths",
         "plotting",
         "progress",
         "trajectory_files",
     },
-    {
-        "descriptors",
-        "kernels",
-        "lattice",
-        "neighbours",
-        "networks",
-        "paths",
-        "system",
-        "verlet",
-    },
+    {"descriptors", "kernels", "neighbours", "networks", "system", "verlet"},
     {"data"},
     {"terms"},
     {"evaluation"},
@@ -113,7 +106,8 @@ def import_graph(name: Callable[[str], str]) -> dict[str, set[str]]:
     """Return what each module imports, under names that may unite several."""
     graph: dict[str, set[str]] = {}
     for path in sources():
-        graph.setdefault(name(module_name(path)), set()).update(map(name, imported(path)))
+        module = module_name(path)
+        graph.setdefault(name(module), set()).update(map(name, imported(path)))
     return {node: others - {node} for node, others in graph.items()}
 
 
@@ -174,6 +168,27 @@ def test_public_names_are_there(face: str) -> None:
         assert name in dir(package)
     with pytest.raises(AttributeError, match="has no attribute 'no_such_name'"):
         package.no_such_name  # noqa: B018
+
+
+# Faces whose names still lack examples: take away what has them.
+WITHOUT_EXAMPLES = (".analysis", ".workflows")
+
+
+@pytest.mark.parametrize(
+    "face",
+    [
+        pytest.param(
+            face, marks=pytest.mark.xfail(face in WITHOUT_EXAMPLES, reason="to come", strict=True)
+        )
+        for face in FACES
+    ],
+)
+def test_public_names_have_examples(face: str) -> None:
+    package = import_module(f"ase_bec{face}")
+    without = [
+        name for name in package.__all__ if ">>>" not in (getattr(package, name).__doc__ or "")
+    ]
+    assert not without, "no example in the docstrings of " + ", ".join(without)
 
 
 def test_faces_import_nothing_before_it_is_used() -> None:

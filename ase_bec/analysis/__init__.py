@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING
 from ase_bec.lazy import lazy_names
 
 if TYPE_CHECKING:
+    from ase_bec.analysis.activation import Arrhenius, arrhenius, is_resolved, smallest_resolved
     from ase_bec.analysis.currents import current, current_of_dipole, dipole, transported
     from ase_bec.analysis.drift import CommonMotion, common_motion
     from ase_bec.analysis.fluctuations import GreenKubo, green_kubo
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
         drift_velocity,
         mean_square_displacement,
     )
+    from ase_bec.analysis.order import bond_order, disordered_fraction
     from ase_bec.analysis.reading import read_trajectory
     from ase_bec.analysis.statistics import Estimate, Value
     from ase_bec.analysis.structure import (
@@ -43,6 +45,7 @@ if TYPE_CHECKING:
     )
 
 __all__ = [
+    "Arrhenius",
     "CommonMotion",
     "Coordination",
     "Diffusion",
@@ -55,12 +58,15 @@ __all__ = [
     "Spectrum",
     "Trajectory",
     "Value",
+    "arrhenius",
+    "bond_order",
     "common_motion",
     "coordination",
     "current",
     "current_of_dipole",
     "diffusion",
     "dipole",
+    "disordered_fraction",
     "drift_velocity",
     "einstein_helfand",
     "einstein_mobility",
@@ -71,6 +77,7 @@ __all__ = [
     "infrared_modes",
     "infrared_spectrum",
     "initial_sites",
+    "is_resolved",
     "mean_square_displacement",
     "mobility",
     "mode_dipoles",
@@ -78,6 +85,7 @@ __all__ = [
     "plot_lines",
     "radial_distribution",
     "read_trajectory",
+    "smallest_resolved",
     "transported",
 ]
 

@@ -34,6 +34,16 @@ def dipole(trajectory: Trajectory, charges: Any = None) -> Array:
         If nothing is recorded, or the charges do not fit the atoms.
     TypeError
         If `charges` is none of these.
+
+    Examples
+    --------
+    >>> from ase import Atoms
+    >>> from ase_bec.analysis import dipole, read_trajectory
+    >>> frames = [Atoms("LiF", [[0, 0, 1 + z], [0, 0, 3]], cell=[5, 5, 5], pbc=True)
+    ...           for z in (0.0, 0.1, 0.2)]
+    >>> trajectory = read_trajectory(frames, timestep=1.0)
+    >>> print(dipole(trajectory, {"Li": 1, "F": -1})[:, 2].round(3))  # e·Å
+    [-2.  -1.9 -1.8]
     """
     if charges is None:
         if trajectory.dipole is None:
@@ -72,6 +82,19 @@ def current(trajectory: Trajectory, charges: Any) -> Array:
         If there are no velocities, or the charges do not fit the atoms.
     TypeError
         If `charges` is none of these.
+
+    Examples
+    --------
+    >>> from ase import Atoms, units
+    >>> from ase_bec.analysis import current, read_trajectory
+    >>> frames = [Atoms("LiF", cell=[5, 5, 5], pbc=True) for _ in range(2)]
+    >>> for atoms in frames:
+    ...     atoms.positions[1, 0] = 2.0
+    ...     atoms.set_velocities([[0, 0, 0.01 / units.fs], [0, 0, 0]])  # Li at 0.01 Å/fs
+    >>> trajectory = read_trajectory(frames, timestep=1.0)
+    >>> print(current(trajectory, {"Li": 1, "F": -1}).round(4))  # e·Å/fs
+    [[0.   0.   0.01]
+     [0.   0.   0.01]]
     """
     velocities = trajectory.require_velocities()
     constant = _constant_charges(trajectory, charges)
@@ -112,6 +135,15 @@ def current_of_dipole(times: ArrayLike, dipole: ArrayLike) -> Array:
     ------
     ValueError
         If there are fewer than three frames.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from ase_bec.analysis import current_of_dipole
+    >>> times = np.arange(5.0)
+    >>> dipole = np.outer(times**2, [0.0, 0.0, 1.0])
+    >>> print(current_of_dipole(times, dipole)[:, 2].round(6))
+    [0. 2. 4. 6. 8.]
     """
     values = np.asarray(dipole, dtype=float)
     if len(values) < 3:
@@ -123,8 +155,8 @@ def current_of_dipole(times: ArrayLike, dipole: ArrayLike) -> Array:
 def transported(times: ArrayLike, current: ArrayLike) -> Array:
     r"""Change of dipole :math:`\int_0^t \mathbf J\,dt'` in e·Å by trapezia, [frame, 3].
 
-    With the current from Born charges and velocities it equals D(t) − D(0), whether an ion has
-    crossed the cell or not; the difference tells how well the frames resolve the motion.
+    With the current from Born charges and velocities it equals D(t) − D(0), whether or not an ion
+    has crossed the cell; the difference shows how well the frames resolve the motion.
 
     Parameters
     ----------
@@ -132,6 +164,15 @@ def transported(times: ArrayLike, current: ArrayLike) -> Array:
         In fs, [frame].
     current
         J in e·Å/fs, [frame, 3].
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from ase_bec.analysis import transported
+    >>> times = np.arange(5.0)
+    >>> current = np.outer(2 * times, [0.0, 0.0, 1.0])
+    >>> print(transported(times, current)[:, 2].round(6))
+    [ 0.  1.  4.  9. 16.]
     """
     from scipy.integrate import cumulative_trapezoid
 

@@ -1,4 +1,4 @@
-"""Motion of the whole structure, which is no diffusion of its elements."""
+"""Motion of the whole structure, which is not diffusion of its elements."""
 
 from __future__ import annotations
 
@@ -30,6 +30,19 @@ class CommonMotion:
         Time of that displacement in fs.
     shares
         For each element, the part of the mean square displacement in that time that is common.
+
+    Examples
+    --------
+    >>> from ase.build import bulk
+    >>> from ase_bec.analysis import common_motion, read_trajectory
+    >>> frames = [bulk("NaCl", "rocksalt", 5.64, cubic=True) for _ in range(9)]
+    >>> for k, atoms in enumerate(frames):
+    ...     atoms.positions[:, 0] += 0.05 * k
+    >>> motion = common_motion(read_trajectory(frames, timestep=10.0), time=40.0)
+    >>> round(motion.way, 3), motion.time  # Å in fs
+    (0.2, 40.0)
+    >>> print(f"{1e5 * motion.velocity.values[0]:.0f} m/s")
+    500 m/s
     """
 
     velocity: Estimate
@@ -43,9 +56,9 @@ class CommonMotion:
         drift = ", ".join(str(mean.component(axis)) for axis in range(3))
         parts = ", ".join(f"{100 * share:.3g} % of {name}" for name, share in self.shares.items())
         return (
-            f"all elements move alike: their centre of mass drifts at ({drift}) m/s along x, y, z "
-            f"and moves by {self.way:.3g} Å (rms) in {self.time / 1e3:g} ps, which is {parts} of "
-            "their mean square displacement"
+            f"all elements move together: their centre of mass drifts at ({drift}) m/s along "
+            f"x, y, z and moves by {self.way:.3g} Å (rms) in {self.time / 1e3:g} ps, which is "
+            f"{parts} of their mean square displacement"
         )
 
 
@@ -54,28 +67,43 @@ def common_motion(
 ) -> CommonMotion | None:
     r"""Find out whether the structure moves as a whole, by a drift or at random.
 
-    It does where the centre of each element moves with the centre of mass, and this one further
-    than atoms on their own would move it, five times
+    It does if the centre of each element moves with the centre of mass, which itself moves further
+    than independent atoms would make it, by five times
     :math:`\sum_s N_s m_s^2 \langle |\Delta\mathbf r'|^2\rangle_s / M^2` (mean squares, from the
-    centre of mass). Then diffusion coefficients are those of the whole body; see the trajectory
-    from its centre of mass (:meth:`~ase_bec.analysis.trajectory.Trajectory.relative_to`). Ions of
-    a single element that a field drives are not meant.
+    centre of mass). Diffusion coefficients are then those of the whole body; take the trajectory
+    relative to its centre of mass
+    (:meth:`~ase_bec.analysis.trajectory.Trajectory.relative_to`). Ions of a single element driven
+    by a field are exempt.
 
     Parameters
     ----------
     trajectory
         With equally spaced frames.
     time
-        Time of displacement in fs; half of the trajectory is looked at too.
+        Time of displacement in fs; half of the trajectory is checked too.
     blocks
         Number of blocks of time that give the uncertainty of the velocity.
     remove_drift
-        Look at what is left after the mean drift of each element is subtracted.
+        Check the motion left after subtracting the mean drift of each element.
 
     Returns
     -------
     CommonMotion
-        None where there is none.
+        None if there is no such motion.
+
+    Examples
+    --------
+    >>> from ase.build import bulk
+    >>> from ase_bec.analysis import common_motion, read_trajectory
+    >>> frames = [bulk("NaCl", "rocksalt", 5.64, cubic=True) for _ in range(9)]
+    >>> for k, atoms in enumerate(frames):
+    ...     atoms.positions[:, 0] += 0.05 * k
+    >>> drifting = read_trajectory(frames, timestep=10.0)
+    >>> shares = common_motion(drifting, 40.0).shares
+    >>> {element: round(share, 3) for element, share in shares.items()}
+    {'Na': 1.0, 'Cl': 1.0}
+    >>> common_motion(drifting.relative_to(), 40.0) is None
+    True
     """
     driven = trajectory.field is not None and bool(np.any(trajectory.field))
     if len(trajectory) < 3 or len(trajectory.numbers) < 2:

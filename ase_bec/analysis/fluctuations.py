@@ -31,6 +31,18 @@ class GreenKubo:
         Its integral up to each time in S/m, [lag, 3]; the conductivity is its plateau.
     samples
         The same from blocks of time, [block, lag, 3].
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from ase_bec.analysis import green_kubo
+    >>> times = np.arange(0.0, 4000.0, 2.0)
+    >>> current = np.outer(np.cos(0.01 * times), [1.0, 1.0, 1.0])
+    >>> found = green_kubo(times, current, volume=1000.0, temperature=800.0, max_time=600.0)
+    >>> found.correlation.shape, found.samples.shape  # [lag, 3] and [block, lag, 3]
+    ((301, 3), (5, 301, 3))
+    >>> print(found.correlation[0].round(2))  # the mean square current
+    [0.49 0.49 0.49]
     """
 
     times: Array
@@ -39,7 +51,7 @@ class GreenKubo:
     samples: Array
 
     def at(self, time: float) -> Estimate:
-        """Conductivity in S/m with the correlation cut at a time in fs, on the plateau.
+        """Conductivity in S/m with the correlation cut at a time in fs, chosen on the plateau.
 
         Raises
         ------
@@ -109,6 +121,17 @@ def green_kubo(
     ------
     ValueError
         If `max_time` does not lie within a block.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from ase_bec.analysis import green_kubo
+    >>> rng = np.random.default_rng(0)
+    >>> times = 10.0 * np.arange(2000)
+    >>> current = 0.1 * rng.standard_normal((2000, 3))
+    >>> found = green_kubo(times, current, volume=1000.0, temperature=800.0, max_time=100.0)
+    >>> print(found.at(50.0).mean(), "S/m")  # the mean square times Δt/2 is 1162
+    1139 ± 44 S/m
     """
     interval = float(times[-1] - times[0]) / (len(times) - 1)
     parts = block_slices(len(times), blocks)

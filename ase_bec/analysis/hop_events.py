@@ -1,4 +1,4 @@
-"""Hops of mobile ions between sites, and the charge that they carry."""
+"""Hops of mobile ions between sites, and the charge they carry."""
 
 from __future__ import annotations
 
@@ -33,13 +33,25 @@ class Hops:
     ions
         Index of the atom, [hop].
     origins, targets
-        Index of the site left and of the site reached, [hop].
+        Index of the sites left and reached, [hop].
     vectors
-        From the one to the other in Å, unwrapped, [hop, 3].
+        From one to the other in Å, unwrapped, [hop, 3].
     start
         Site of each ion in the first frame, [ion].
     duration
-        Time watched in fs.
+        Length of the trajectory in fs.
+
+    Examples
+    --------
+    >>> from ase import Atoms
+    >>> from ase_bec.analysis import find_hops, read_trajectory
+    >>> frames = [Atoms("Li", [[0, 0, z]], cell=[6, 6, 6], pbc=True) for z in (0, 0.4, 1.9, 2.0)]
+    >>> trajectory = read_trajectory(frames, timestep=10.0)
+    >>> hops = find_hops(trajectory, "Li", sites=[[0, 0, 0], [0, 0, 2]])
+    >>> len(hops), hops.counts([0, 0, 1])  # one along z, none against it
+    (1, (1, 0))
+    >>> print(hops.dipole(trajectory.times, charge=1.0)[:, 2])
+    [0. 0. 2. 2.]
     """
 
     times: Array
@@ -66,7 +78,7 @@ class Hops:
         direction
             Such as that of the field.
         shortest
-            Hops that go less than this far along or against, in Å, count as across.
+            Shorter displacements along or against it, in Å, are not counted.
         """
         way = self.vectors @ unit_vector(direction)
         return int((way > shortest).sum()), int((way < -shortest).sum())
@@ -78,7 +90,7 @@ class Hops:
                   \Delta\mathbf r_h
 
         It follows the dipole ΔD(t) of formal charges up to vibrations, and that of the whole
-        polarization where the hops take up the ion's formal charge.
+        polarization if each hop carries the formal charge of the ion.
 
         Parameters
         ----------
@@ -93,7 +105,7 @@ class Hops:
         return found
 
     def plot(self, ax: Axes | None = None, direction: ArrayLike = (0, 0, 1), **style: Any) -> Axes:
-        """Draw the way of each hop along a direction over time.
+        """Draw the displacement of each hop along a direction over time.
 
         Parameters
         ----------
@@ -116,7 +128,7 @@ class Hops:
 def initial_sites(
     trajectory: Trajectory, element: str, vacancies: ArrayLike | None = None, frames: int = 1
 ) -> Array:
-    """Sites in Å, [site, 3]: where the ions are at first, and the vacancies.
+    """Sites in Å, [site, 3]: the initial positions of the ions, and the vacancies.
 
     Parameters
     ----------
@@ -127,12 +139,22 @@ def initial_sites(
     vacancies
         Positions of empty sites in Å, [vacancy, 3].
     frames
-        Average the positions over so many first frames.
+        Average the positions over this many first frames.
 
     Raises
     ------
     ValueError
         If `frames` or the shape of `vacancies` is wrong.
+
+    Examples
+    --------
+    >>> from ase import Atoms
+    >>> from ase_bec.analysis import initial_sites, read_trajectory
+    >>> frames = [Atoms("Li", [[0, 0, z]], cell=[6, 6, 6], pbc=True) for z in (0.0, 0.2)]
+    >>> trajectory = read_trajectory(frames, timestep=10.0)
+    >>> print(initial_sites(trajectory, "Li", vacancies=[[0, 0, 2]], frames=2))
+    [[0.  0.  0.1]
+     [0.  0.  2. ]]
     """
     if not 1 <= frames <= len(trajectory):
         raise ValueError(f"`frames` must be from 1 to {len(trajectory)}, got {frames}")
@@ -147,15 +169,14 @@ def find_hops(
 ) -> Hops:
     r"""Hops of the ions of an element between sites.
 
-    An ion belongs to the site nearest in the first frame. It has hopped to another site once it is
-    nearest to that one and closer than `fraction` of the distance between the two,
+    Each ion starts at the site nearest to it in the first frame. It has hopped to another site once
+    it is nearest to that one and closer than `fraction` of the distance between the two,
 
     .. math:: |\mathbf r - \mathbf R_\mathrm{new}| < f\,|\mathbf R_\mathrm{new} -
               \mathbf R_\mathrm{old}|
 
-    so that an ion which trembles on the ridge between the two (f = 0.5) is not counted again and
-    again. A hop to another image of the same site is a hop. Whether other ions are at the site is
-    not asked.
+    so that an ion which vibrates on the ridge between the two (f = 0.5) is not counted again and
+    again. A hop to another image of the same site counts. Sites may hold several ions.
 
     Parameters
     ----------
@@ -172,6 +193,16 @@ def find_hops(
     ------
     ValueError
         If `fraction` is not between 0 and 0.5, or sites coincide.
+
+    Examples
+    --------
+    >>> from ase import Atoms
+    >>> from ase_bec.analysis import find_hops, read_trajectory
+    >>> frames = [Atoms("Li", [[0, 0, z]], cell=[6, 6, 6], pbc=True) for z in (0, 0.4, 1.9, 2.0)]
+    >>> trajectory = read_trajectory(frames, timestep=10.0)
+    >>> hops = find_hops(trajectory, "Li", sites=[[0, 0, 0], [0, 0, 2]])
+    >>> print(hops.times, hops.origins, hops.targets, hops.vectors)
+    [20.] [0] [1] [[0. 0. 2.]]
     """
     if not 0 < fraction < 0.5:
         raise ValueError(f"`fraction` must be between 0 and 0.5, got {fraction}")

@@ -44,6 +44,19 @@ class Spectrum:
     absorption
         Index of refraction times absorption coefficient n·α in 1/cm for light polarized along x,
         y and z, [frequency, 3]; their mean is that of a powder or a liquid.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from ase_bec.analysis import infrared_spectrum
+    >>> times = np.arange(0.0, 4000.0, 2.0)
+    >>> current = np.outer(np.cos(0.1 * times), [1.0, 1.0, 1.0])  # 0.1 rad/fs
+    >>> spectrum = infrared_spectrum(times, current, volume=1000.0, temperature=300.0)
+    >>> spectrum.absorption.shape == (len(spectrum.wavenumbers), 3)
+    True
+    >>> peak = spectrum.wavenumbers[spectrum.absorption.mean(axis=1).argmax()]
+    >>> print(f"{peak:.0f} 1/cm")
+    531 1/cm
     """
 
     wavenumbers: Array
@@ -94,10 +107,10 @@ def infrared_spectrum(
     volume, temperature
         Ω in Å³ and T in K.
     max_time
-        Where the correlation has been brought to zero, in fs, by the window cos²(πt/2t_max): the
-        resolution in 1/cm is about 33000 over it.
+        Time in fs at which the window cos²(πt/2t_max) brings the correlation to zero; the
+        resolution in 1/cm is about 33000 divided by it.
     padding
-        The frequencies lie this many times closer than the time calls for.
+        Factor by which the frequencies are more closely spaced than `max_time` requires.
 
     Raises
     ------
@@ -107,6 +120,19 @@ def infrared_spectrum(
     References
     ----------
     R. Ramírez, T. López-Ciudad, P. Kumar and D. Marx, J. Chem. Phys. 121, 3973 (2004).
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from ase_bec.analysis import infrared_spectrum
+    >>> times = np.arange(0.0, 4000.0, 2.0)
+    >>> current = np.outer(np.cos(0.1 * times), [0.0, 0.0, 1.0])  # 0.1 rad/fs along z
+    >>> spectrum = infrared_spectrum(times, current, volume=1000.0, temperature=300.0)
+    >>> peak = spectrum.wavenumbers[spectrum.absorption[:, 2].argmax()]
+    >>> print(f"{peak:.0f} 1/cm")
+    531 1/cm
+    >>> print(spectrum.absorption[:, 0].max())  # light polarized along x is not absorbed
+    0.0
     """
     interval = float(times[-1] - times[0]) / (len(times) - 1)
     longest = interval * (len(times) - 1) / 2
@@ -141,6 +167,20 @@ class InfraredModes:
     dipoles
         :math:`\partial D_i/\partial Q = \sum_{aj} Z_{a,ij}\,e_{aj}/\sqrt{m_a}` in e/√amu, [mode,
         3].
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from ase_bec.analysis import infrared_modes
+    >>> spring = np.zeros((2, 3, 2, 3))
+    >>> spring[:, 0, :, 0] = [[20, -20], [-20, 20]]  # eV/Å² between Li and F along x
+    >>> charges = np.array([np.eye(3), -np.eye(3)])
+    >>> modes = infrared_modes([6.94, 19.0], spring, charges)
+    >>> print(f"{modes.wavenumbers[-1]:.0f} 1/cm, {modes.in_km_per_mol()[-1]:.0f} km/mol")
+    1034 1/cm, 192 km/mol
+    >>> spectrum = modes.spectrum(np.linspace(500, 1500, 1001), volume=50.0, width=10.0)
+    >>> print(spectrum.wavenumbers[spectrum.absorption[:, 0].argmax()])
+    1034.0
     """
 
     wavenumbers: Array
@@ -174,7 +214,8 @@ class InfraredModes:
         width
             Half width at half height in 1/cm.
         lowest
-            Modes below are left out, in 1/cm: those of the whole crystal, and imaginary ones.
+            Modes below this, in 1/cm, are left out: translations of the crystal, and imaginary
+            ones.
 
         Raises
         ------
@@ -222,6 +263,17 @@ def infrared_modes(masses: ArrayLike, hessian: ArrayLike, born_charges: ArrayLik
     References
     ----------
     P. Giannozzi and S. Baroni, J. Chem. Phys. 100, 8537 (1994).
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from ase_bec.analysis import infrared_modes
+    >>> spring = np.zeros((2, 3, 2, 3))
+    >>> spring[:, 0, :, 0] = [[20, -20], [-20, 20]]  # eV/Å² between Li and F along x
+    >>> charges = np.array([np.eye(3), -np.eye(3)])
+    >>> modes = infrared_modes([6.94, 19.0], spring, charges)
+    >>> print(modes.wavenumbers.round()[-1], modes.intensities.round(4)[-1])
+    1034.0 0.1967
     """
     mass = np.asarray(masses, dtype=float)
     n = len(mass)
@@ -258,6 +310,15 @@ def mode_dipoles(masses: ArrayLike, vectors: ArrayLike, born_charges: ArrayLike)
     ------
     ValueError
         If shapes disagree.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from ase_bec.analysis import mode_dipoles
+    >>> stretch = np.array([[[1, 0, 0], [-1, 0, 0]]]) / np.sqrt(2)
+    >>> charges = np.array([np.eye(3), -np.eye(3)])
+    >>> print(mode_dipoles([2.0, 2.0], stretch, charges).round(6))
+    [[1. 0. 0.]]
     """
     mass, modes = np.asarray(masses, dtype=float), np.asarray(vectors, dtype=float)
     charges = np.asarray(born_charges, dtype=float)

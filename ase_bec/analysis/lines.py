@@ -45,6 +45,17 @@ def plot_lines(
     ------
     ValueError
         If the plane or an element is unknown.
+
+    Examples
+    --------
+    >>> from ase.build import bulk
+    >>> from ase_bec.analysis import plot_lines, read_trajectory
+    >>> from matplotlib.figure import Figure
+    >>> frames = [bulk("NaCl", "rocksalt", 5.64, cubic=True) for _ in range(3)]
+    >>> trajectory = read_trajectory(frames, timestep=1.0)
+    >>> ax = plot_lines(trajectory, ["Na"], plane="xz", ax=Figure().subplots())
+    >>> ax.get_xlabel(), ax.get_ylabel()
+    ('x (Å)', 'z (Å)')
     """
     if plane not in _PLANES:
         raise ValueError(f"`plane` must be one of {', '.join(_PLANES)}, got {plane!r}")

@@ -30,7 +30,20 @@ class MeanSquareDisplacement:
     times
         Time of displacement in fs, [lag].
     values
-        In Å², of each element, [lag, 3]; their sum over the directions is the whole one.
+        In Å², of each element, [lag, 3]; their sum over the directions is the total.
+
+    Examples
+    --------
+    >>> from ase.build import bulk
+    >>> from ase_bec.analysis import mean_square_displacement, read_trajectory
+    >>> frames = [bulk("NaCl", "rocksalt", 5.64, cubic=True) for _ in range(4)]
+    >>> for k, atoms in enumerate(frames):
+    ...     atoms.positions[atoms.symbols == "Na", 2] += 0.1 * k
+    >>> displacement = mean_square_displacement(read_trajectory(frames, timestep=2.0))
+    >>> print(displacement.times)
+    [0. 2. 4. 6.]
+    >>> print(displacement.total("Na").round(4))
+    [0.   0.01 0.04 0.09]
     """
 
     times: Array
@@ -48,7 +61,7 @@ class MeanSquareDisplacement:
         directions: bool = False,
         **style: Any,
     ) -> Axes:
-        """Draw the displacements over time, whole or along each direction.
+        """Draw the displacements over time, in total or along each direction.
 
         Parameters
         ----------
@@ -57,7 +70,7 @@ class MeanSquareDisplacement:
         elements
             Those to draw; all by default.
         directions
-            Draw x, y and z apart.
+            Draw x, y and z separately.
         **style
             Passed to :meth:`matplotlib.axes.Axes.plot`.
         """
@@ -91,7 +104,7 @@ def mean_square_displacement(
     trajectory
         With equally spaced frames.
     origins
-        "all" averages over all time origins :math:`t_0`; "first" takes the first frame alone, as
+        "all" averages over all time origins :math:`t_0`; "first" uses only the first frame, as
         figures in papers often do.
     remove_drift
         Subtract the mean drift velocity of each element first. In a field, the displacements
@@ -107,6 +120,23 @@ def mean_square_displacement(
     ------
     ValueError
         If `origins` is unknown, or the frames are not equally spaced.
+
+    Examples
+    --------
+    >>> from ase.build import bulk
+    >>> from ase_bec.analysis import mean_square_displacement, read_trajectory
+    >>> frames = [bulk("NaCl", "rocksalt", 5.64, cubic=True) for _ in range(4)]
+    >>> for k, atoms in enumerate(frames):
+    ...     atoms.positions[atoms.symbols == "Na", 2] += 0.1 * k
+    >>> trajectory = read_trajectory(frames, timestep=2.0)
+    >>> print(mean_square_displacement(trajectory).values["Na"].round(4))
+    [[0.   0.   0.  ]
+     [0.   0.   0.01]
+     [0.   0.   0.04]
+     [0.   0.   0.09]]
+    >>> about_drift = mean_square_displacement(trajectory, remove_drift=True)
+    >>> print(about_drift.total("Na").round(4))
+    [0. 0. 0. 0.]
     """
     if origins not in ("all", "first"):
         raise ValueError(f"`origins` must be all or first, got {origins!r}")
@@ -133,6 +163,20 @@ class Diffusion:
         D along x, y and z in Å²/fs; its mean is the isotropic coefficient.
     window
         First and last time of displacement of the fit in fs.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from ase import Atoms
+    >>> from ase_bec.analysis import diffusion, read_trajectory
+    >>> steps = 0.1 * np.random.default_rng(0).standard_normal((500, 20, 3))
+    >>> frames = [Atoms("Li20", p, cell=[9, 9, 9], pbc=True) for p in steps.cumsum(axis=0)]
+    >>> trajectory = read_trajectory(frames, timestep=10.0)
+    >>> found = diffusion(trajectory, "Li", window=(20.0, 200.0))
+    >>> found.element, found.atoms, found.window
+    ('Li', 20, (20.0, 200.0))
+    >>> print(found.in_cm2_per_s().mean())  # the walk has 5.0e-5
+    (5.00 ± 0.35)e-5
     """
 
     element: str
@@ -170,7 +214,7 @@ def diffusion(
     window
         First and last time of displacement in fs.
     blocks
-        Number of blocks of time whose coefficients give the uncertainty. None takes the atoms as
+        Number of blocks of time whose coefficients give the uncertainty. None treats the atoms as
         independent instead; ions that hop in turn through a shared vacancy are not.
     remove_drift
         Subtract the element's mean drift first: needed in a field. The drift is measured on the
@@ -179,7 +223,7 @@ def diffusion(
     Warns
     -----
     UserWarning
-        If all elements move alike (:func:`~ase_bec.analysis.drift.common_motion`): D is
+        If all elements move together (:func:`~ase_bec.analysis.drift.common_motion`): D is
         then that of the structure as a whole.
 
     Raises
@@ -187,12 +231,24 @@ def diffusion(
     ValueError
         If the window does not lie within the trajectory, or within a block, or holds fewer than
         two times, or the frames are not equally spaced.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from ase import Atoms
+    >>> from ase_bec.analysis import diffusion, read_trajectory
+    >>> steps = 0.1 * np.random.default_rng(0).standard_normal((500, 20, 3))
+    >>> frames = [Atoms("Li20", p, cell=[9, 9, 9], pbc=True) for p in steps.cumsum(axis=0)]
+    >>> trajectory = read_trajectory(frames, timestep=10.0)
+    >>> found = diffusion(trajectory, "Li", window=(20.0, 200.0))
+    >>> print(f"{found.coefficient.mean().value:.4f} Å²/fs")  # the walk has 0.1²/(2 · 10)
+    0.0005 Å²/fs
     """
     moves = _moves(trajectory, element, remove_drift)  # [frame, atom, 3]
     common = common_motion(trajectory, window[1], blocks=blocks or 5, remove_drift=remove_drift)
     if common is not None:
         warnings.warn(
-            f"{common}: D is that of the whole; see the trajectory from the centre of mass, "
+            f"{common}: D is that of the whole; take positions relative to the centre of mass, "
             "`trajectory.relative_to()`",
             stacklevel=2,
         )
@@ -248,13 +304,24 @@ def drift_velocity(trajectory: Trajectory, element: str, blocks: int = 10) -> Es
 
     .. math:: \mathbf v = \frac{1}{NT} \sum_{a=1}^{N} [\mathbf r_a(T) - \mathbf r_a(0)]
 
-    Its uncertainty comes from blocks of time, which should be longer than an ion rests between
-    hops.
+    Its uncertainty comes from blocks of time, which should be longer than the rests of an ion
+    between hops.
 
     Raises
     ------
     ValueError
         If there is no such element, or fewer frames than blocks.
+
+    Examples
+    --------
+    >>> from ase.build import bulk
+    >>> from ase_bec.analysis import drift_velocity, read_trajectory
+    >>> frames = [bulk("NaCl", "rocksalt", 5.64, cubic=True) for _ in range(21)]
+    >>> for k, atoms in enumerate(frames):
+    ...     atoms.positions[atoms.symbols == "Na", 2] += 0.01 * k
+    >>> drift = drift_velocity(read_trajectory(frames, timestep=2.0), "Na")
+    >>> print(f"{drift.along([0, 0, 1]).value:.4f} Å/fs")
+    0.0050 Å/fs
     """
     centre = trajectory.positions[:, trajectory.indices(element)].mean(axis=1)
     return mean_rate(trajectory.times, centre, blocks)
@@ -287,7 +354,7 @@ def _window_lags(window: tuple[float, float], interval: float, frames: int) -> I
     if not 0 <= first < last <= (frames - 1) * interval + 1e-6 or len(inside) < 2:
         raise ValueError(
             "`window` must hold at least two times of displacement within the "
-            f"{(frames - 1) * interval:g} fs there are, {interval:g} fs apart, got "
+            f"{(frames - 1) * interval:g} fs of the frames, {interval:g} fs apart, got "
             f"{first:g} to {last:g} fs"
         )
     return inside

@@ -1,4 +1,4 @@
-"""Trajectories from files: those of our dynamics, or any that ASE reads."""
+"""Trajectories from files: those of `run_md`, or any that ASE reads."""
 
 from __future__ import annotations
 
@@ -43,17 +43,17 @@ def read_trajectory(
 ) -> Trajectory:
     """Read a trajectory, check that its positions are unwrapped, and cut it.
 
-    Trajectories of :func:`ase_bec.workflows.dynamics.md.run_md` know their times, field (from the
-    frames, or else from the table beside them) and, where it was recorded, polarization. While one
-    is still being written, the frames that are complete are read. Other frames know their field
-    where a `FieldCalculator` has computed them, or where their ``info`` has an ``electric_field``.
+    Trajectories of :func:`ase_bec.workflows.dynamics.md.run_md` hold their times, field (in the
+    frames, or else in the table next to them) and, if recorded, polarization. While one is still
+    being written, its complete frames are read. Other frames hold their field if a
+    `FieldCalculator` has computed them, or if their ``info`` has an ``electric_field``.
 
     Parameters
     ----------
     source
         A file, several files that follow one another, or frames.
     timestep
-        Time from frame to frame in fs, for frames that do not know their time.
+        Time between frames in fs, for frames without recorded times.
     start
         Time in fs after the first frame before which frames are dropped (equilibration).
     stop
@@ -61,11 +61,11 @@ def read_trajectory(
     stride
         Keep every `stride`-th frame.
     unwrap
-        Bring each atom next to where it was in the frame before, by lattice vectors. A recorded
-        dipole is dropped where that moves an atom, since it may be on another branch. A warning
-        says where frames are too far apart to follow each atom.
+        Shift each atom by lattice vectors to be nearest to where it was in the frame before. A
+        recorded dipole is dropped if that moves an atom, since it may be on another branch. A
+        warning is given if frames are too far apart to follow each atom.
     field
-        Constant field in V/Å, [3], for frames that do not know theirs.
+        Constant field in V/Å, [3], for frames without a recorded one.
 
     Returns
     -------
@@ -77,9 +77,23 @@ def read_trajectory(
         If there is no such file.
     ValueError
         If a file cannot be read, a recorded frame is damaged, the frames do not belong together,
-        times are unknown or known twice, fewer than two frames are left, or, unless `unwrap` is
+        times are missing or given twice, fewer than two frames are left, or, unless `unwrap` is
         set, an atom jumps from one frame to the next by more than half of the cell's shortest
         height: it has been wrapped, or the frames are too far apart to tell.
+
+    Examples
+    --------
+    >>> from pathlib import Path
+    >>> from tempfile import TemporaryDirectory
+    >>> from ase.build import bulk
+    >>> from ase.io import write
+    >>> from ase_bec.analysis import read_trajectory
+    >>> frames = [bulk("NaCl", "rocksalt", 5.64, cubic=True) for _ in range(10)]
+    >>> with TemporaryDirectory() as folder:
+    ...     write(Path(folder) / "run.xyz", frames)
+    ...     trajectory = read_trajectory(Path(folder) / "run.xyz", timestep=2.0, start=4.0)
+    >>> len(trajectory), trajectory.elements, trajectory.interval
+    (8, ('Na', 'Cl'), 2.0)
     """
     if timestep is not None and not 0 < timestep < np.inf:
         raise ValueError(f"`timestep` must be positive (fs), got {timestep}")
@@ -122,13 +136,13 @@ def _frames(source: Any) -> Iterator[_Frame]:
             else:
                 found = ase.io.read(path, index=":")
                 yield from (_Frame(a, None, known_field(a), _recorded(a)) for a in found)
-        except Exception as error:  # readers fail in all ways on a file of another kind
+        except Exception as error:  # readers fail in many ways on other kinds of files
             reason = " ".join(str(error).split()) or type(error).__name__
             raise ValueError(f"cannot read a trajectory from `{path}`: {reason}") from error
 
 
 def _ase_frames(path: Path) -> Iterator[_Frame]:
-    """Read an ASE trajectory, with what `run_md` keeps in it and beside it."""
+    """Read an ASE trajectory, with what `run_md` keeps in it and next to it."""
     with open_trajectory(path) as reader:
         count = len(reader)
         settings = ((count and reader.description) or {}).get("md")
@@ -160,8 +174,8 @@ def _whole_frame(reader: TrajectoryReader, index: int) -> tuple[Atoms, dict[str,
     """Read a frame of dynamics and what was recorded of it; raise where it is damaged."""
     try:
         atoms, md = reader[index], reader.backend[index].asdict()["md"]
-        whole, reason = is_whole(atoms, md), "its checksum is another"
-    except Exception as error:  # damaged bytes make readers fail in all ways
+        whole, reason = is_whole(atoms, md), "its checksum does not match"
+    except Exception as error:  # damaged bytes make readers fail in many ways
         whole, reason = False, " ".join(str(error).split()) or type(error).__name__
     if not whole:
         raise ValueError(
@@ -208,17 +222,17 @@ def _check_frames(frames: Sequence[Atoms]) -> None:
 def _assemble(
     frames: Sequence[_Frame], timestep: float | None, field: ArrayLike | None
 ) -> Trajectory:
-    """Stack frames; what not every frame has, the trajectory has not."""
+    """Stack frames; what some frames lack, the trajectory lacks."""
     known = [frame.time for frame in frames if frame.time is not None]
     if timestep is None and len(known) < len(frames):
-        raise ValueError("`timestep` must be given (fs from frame to frame): the frames lack times")
+        raise ValueError("`timestep` must be given (fs between frames): the frames have no times")
     if timestep is not None and known:
-        raise ValueError(f"`timestep` must not be given, got {timestep}: the frames know theirs")
+        raise ValueError(f"`timestep` must not be given, got {timestep}: the frames have times")
     times = np.array(known or [k * float(timestep or 0.0) for k in range(len(frames))])
     fields = _stack([frame.field for frame in frames])
     if field is not None:
         if fields is not None:
-            raise ValueError("`field` must not be given: the frames know theirs")
+            raise ValueError("`field` must not be given: the frames have recorded fields")
         constant = np.asarray(field, dtype=float)
         if constant.shape != (3,):
             raise ValueError(f"`field` must be three numbers in V/Å, got {constant.tolist()}")

@@ -1,4 +1,4 @@
-"""Values with uncertainties, from samples that are taken to be independent."""
+"""Values with uncertainties, from samples that are assumed to be independent."""
 
 from __future__ import annotations
 
@@ -14,7 +14,16 @@ Array = NDArray[np.float64]
 
 
 class Value(NamedTuple):
-    """A number and its standard error."""
+    """A number and its standard error.
+
+    Examples
+    --------
+    >>> from ase_bec.analysis import Value
+    >>> print(Value(1.2341, 0.067))
+    1.234 ± 0.067
+    >>> print(Value(1.2341e-6, 0.067e-6))
+    (1.234 ± 0.067)e-6
+    """
 
     value: float
     error: float
@@ -45,6 +54,17 @@ class Estimate:
     samples
         The same quantity from independent parts of the data (blocks of time, or atoms), [sample,
         3]. The standard error of their mean is the uncertainty of `values`.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from ase_bec.analysis import Estimate
+    >>> samples = np.array([[1.0, 2.0, 3.1], [1.2, 2.2, 2.9], [1.1, 1.8, 3.0]])  # of three blocks
+    >>> estimate = Estimate(samples.mean(axis=0), samples)
+    >>> print(estimate.mean())
+    2.033 ± 0.038
+    >>> print(estimate.along([0, 0, 1]))
+    3.000 ± 0.058
     """
 
     values: Array
@@ -97,7 +117,7 @@ class Estimate:
 
 
 def block_slices(frames: int, blocks: int, shortest: int = 2) -> list[slice]:
-    """Cut a run of frames into blocks of equal length; what is over is left out at the start.
+    """Cut a run of frames into blocks of equal length; frames left over are dropped at the start.
 
     Parameters
     ----------

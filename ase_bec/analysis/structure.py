@@ -32,6 +32,16 @@ class RadialDistribution:
         g of each pair of elements in both orders (they are the same), [bin].
     densities
         Number of atoms of each element per Å³.
+
+    Examples
+    --------
+    >>> from ase.build import bulk
+    >>> from ase_bec.analysis import radial_distribution, read_trajectory
+    >>> frames = [bulk("NaCl", "rocksalt", 5.64, cubic=True) for _ in range(2)]
+    >>> found = radial_distribution(read_trajectory(frames, timestep=1.0), cutoff=5.0)
+    >>> distances, numbers = found.coordination("Na", "Cl")
+    >>> round(float(numbers[distances < found.first_minimum("Na", "Cl")][-1]), 3)
+    6.0
     """
 
     distances: Array
@@ -133,7 +143,7 @@ def radial_distribution(
               r^3]}, \qquad \rho_b = N_b/\Omega
 
     with the number :math:`n_{ab}` of pairs of an atom a and an image of an atom b in the shell,
-    all periodic images included, also beyond half the cell. With this density the coordination
+    including all periodic images, even beyond half the cell. With this density the coordination
     number is exactly that of the cell; for N independent particles of one element g is 1 − 1/N.
 
     Parameters
@@ -151,6 +161,17 @@ def radial_distribution(
     ------
     ValueError
         If the cell is not periodic, or cutoff, width or stride is not positive.
+
+    Examples
+    --------
+    >>> from ase.build import bulk
+    >>> from ase_bec.analysis import radial_distribution, read_trajectory
+    >>> frames = [bulk("NaCl", "rocksalt", 5.64, cubic=True) for _ in range(2)]
+    >>> found = radial_distribution(read_trajectory(frames, timestep=1.0), cutoff=4.5, width=0.1)
+    >>> print(found.distances[found.values["Na", "Cl"] > 0].round(2))  # the bin of 2.82 Å
+    [2.85]
+    >>> print(found.distances[found.values["Na", "Na"] > 0].round(2))  # the bin of 3.99 Å
+    [3.95]
     """
     for name, value in {"cutoff": cutoff, "width": width, "stride": stride}.items():
         if not 0 < value < np.inf:
@@ -188,6 +209,15 @@ class Coordination:
         Longest distance counted in Å.
     numbers
         Of each atom of the centre's element in each frame, [frame, atom].
+
+    Examples
+    --------
+    >>> from ase.build import bulk
+    >>> from ase_bec.analysis import coordination, read_trajectory
+    >>> frames = [bulk("NaCl", "rocksalt", 5.64, cubic=True) for _ in range(2)]
+    >>> found = coordination(read_trajectory(frames, timestep=1.0), "Na", "Cl", cutoff=3.4)
+    >>> found.mean, found.distribution().tolist()
+    (6.0, [0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 1.0])
     """
 
     centre: str
@@ -238,7 +268,7 @@ def coordination(
     Parameters
     ----------
     trajectory
-        Periodic in all directions where `cutoff` is to be found.
+        Periodic in all directions if `cutoff` is to be determined.
     centre, neighbour
         Elements.
     cutoff
@@ -252,6 +282,15 @@ def coordination(
     ------
     ValueError
         If there is no such element, `cutoff` or `stride` is not positive, or g has no minimum.
+
+    Examples
+    --------
+    >>> from ase.build import bulk
+    >>> from ase_bec.analysis import coordination, read_trajectory
+    >>> frames = [bulk("NaCl", "rocksalt", 5.64, cubic=True) for _ in range(2)]
+    >>> found = coordination(read_trajectory(frames, timestep=1.0), "Na", "Cl")
+    >>> found.mean, 2.82 < found.cutoff < 4.8  # the cutoff was found
+    (6.0, True)
     """
     atoms, _ = trajectory.indices(centre), trajectory.indices(neighbour)
     if cutoff is None:

@@ -1,4 +1,4 @@
-"""Trajectory of molecular dynamics at constant cell: what every analysis starts from."""
+"""Trajectory of molecular dynamics at constant cell, the input of every analysis."""
 
 from __future__ import annotations
 
@@ -44,12 +44,27 @@ class Trajectory:
         Dipole D of the cell in e·Å on one continuous branch, [frame, 3], or None.
     outside
         Number of atoms outside the range of the "potential" and of the model of Born "charges",
-        [frame], as far as they were counted.
+        [frame], where they were counted.
 
     Raises
     ------
     ValueError
         If shapes disagree, values are not finite, or times do not increase.
+
+    Examples
+    --------
+    >>> from ase.build import bulk
+    >>> from ase_bec.analysis import read_trajectory
+    >>> frames = [bulk("NaCl", "rocksalt", 5.64, cubic=True) for _ in range(5)]
+    >>> for k, atoms in enumerate(frames):
+    ...     atoms.positions[atoms.symbols == "Na", 2] += 0.1 * k  # Na drifts along z
+    >>> trajectory = read_trajectory(frames, timestep=2.0)
+    >>> trajectory.elements, trajectory.duration
+    (('Na', 'Cl'), 8.0)
+    >>> relative = trajectory.relative_to(["Na"])
+    >>> moved = relative.positions[-1] - relative.positions[0]
+    >>> print(moved[trajectory.indices("Cl")[0]].round(3))
+    [ 0.   0.  -0.4]
     """
 
     times: Array
@@ -231,22 +246,21 @@ class Trajectory:
     def relative_to(
         self, elements: Iterable[str] | None = None, net_charge: float | None = None
     ) -> Trajectory:
-        r"""Return the trajectory as seen from the centre of mass of some elements.
+        r"""Return the trajectory relative to the centre of mass of some elements.
 
         .. math:: \mathbf r_a'(t) = \mathbf r_a(t) - [\mathbf R(t) - \mathbf R(0)], \qquad
                   \mathbf v_a' = \mathbf v_a - \dot{\mathbf R}, \qquad
                   \mathbf D' = \mathbf D - Q\,[\mathbf R(t) - \mathbf R(0)]
 
-        Dynamics with a thermostat, or a net force, moves the crystal as a whole; diffusion and
-        drift of mobile ions are those relative to the framework that stays.
+        A thermostat or a net force can move the crystal as a whole; diffusion and drift of
+        mobile ions are measured relative to the framework.
 
         Parameters
         ----------
         elements
             Elements of the framework, such as ``["P", "O"]``; all atoms by default.
         net_charge
-            Charge Q of the cell in e, by which its dipole follows. Without it the dipole is
-            dropped.
+            Charge Q of the cell in e, needed to transform the dipole, which is dropped without it.
 
         Raises
         ------

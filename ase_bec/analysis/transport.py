@@ -41,6 +41,15 @@ def mobility(drift: Estimate, field: ArrayLike) -> Value:
     ------
     ValueError
         If there is no field.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from ase_bec.analysis import Estimate, mobility
+    >>> samples = np.array([[0, 0, 1.8e-5], [0, 0, 2.2e-5]])  # Å/fs, of two blocks
+    >>> drift = Estimate(samples.mean(axis=0), samples)
+    >>> print(mobility(drift, field=[0, 0, 0.1]))  # Å²/(V·fs)
+    (2.00 ± 0.20)e-4
     """
     size = _field_size(field)
     along = drift.along(field)
@@ -52,8 +61,8 @@ def einstein_mobility(
 ) -> Value:
     r"""Mobility of linear response, :math:`\mu = q D/(k T)`, in Å²/(V·fs).
 
-    It holds for ions that move independently and in fields in which the work over a hop is small
-    against kT.
+    It holds for ions that move independently and in fields whose work over a hop is small
+    compared with kT.
 
     Parameters
     ----------
@@ -66,13 +75,22 @@ def einstein_mobility(
     direction
         Take D along it, :math:`\sum_\alpha n_\alpha^2 D_\alpha`; by default the mean of the
         directions.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from ase_bec.analysis import Diffusion, Estimate, einstein_mobility
+    >>> coefficient = Estimate(np.full(3, 1e-5), np.array([[9e-6] * 3, [1.1e-5] * 3]))  # Å²/fs
+    >>> found = Diffusion("Li", 47, coefficient, window=(1000.0, 5000.0))
+    >>> print(einstein_mobility(found, charge=1.0, temperature=800.0))  # Å²/(V·fs)
+    (1.45 ± 0.15)e-4
     """
     along, factor = _directed(found, direction), charge / _thermal_energy(temperature)
     return Value(factor * along.value, abs(factor) * along.error)
 
 
 def haven_ratio(einstein: Value, measured: Value) -> Value:
-    """Ratio of the mobility (or conductivity) of independent ions to the one measured.
+    """Ratio of the mobility (or conductivity) of independent ions to the measured one.
 
     In linear response it is the Haven ratio, 1 for ions that move independently; its error adds
     the relative errors of the two in squares.
@@ -80,7 +98,13 @@ def haven_ratio(einstein: Value, measured: Value) -> Value:
     Raises
     ------
     ValueError
-        If the one measured is zero.
+        If the measured one is zero.
+
+    Examples
+    --------
+    >>> from ase_bec.analysis import Value, haven_ratio
+    >>> print(haven_ratio(einstein=Value(1.5e-4, 1e-5), measured=Value(3e-4, 4e-5)))
+    0.500 ± 0.075
     """
     if measured.value == 0:
         raise ValueError("`measured` must not be zero, got 0")
@@ -117,6 +141,15 @@ def nernst_einstein(
     ------
     ValueError
         If an element has no charge.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from ase_bec.analysis import Diffusion, Estimate, nernst_einstein
+    >>> coefficient = Estimate(np.full(3, 1e-5), np.array([[9e-6] * 3, [1.1e-5] * 3]))  # Å²/fs
+    >>> found = Diffusion("Li", 47, coefficient, window=(1000.0, 5000.0))
+    >>> print(nernst_einstein([found], {"Li": 1}, volume=1300.0, temperature=800.0))  # S/m
+    8.40 ± 0.84
     """
     factor = S_PER_M / (thermal_volume(volume, temperature))
     value, variance = 0.0, 0.0
@@ -163,12 +196,24 @@ def einstein_helfand(
         Number of blocks of time whose slopes give the uncertainty.
     remove_drift
         Subtract the mean current first: needed in a field. The remaining dipole begins and ends
-        at the same value, so that windows should be short against the trajectory.
+        at the same value, so that windows should be short compared with the trajectory.
 
     Raises
     ------
     ValueError
         If the window does not lie within a block.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from ase_bec.analysis import einstein_helfand
+    >>> times = 10.0 * np.arange(2000)
+    >>> steps = 0.1 * np.random.default_rng(0).standard_normal((2000, 3))
+    >>> found = einstein_helfand(
+    ...     times, steps.cumsum(axis=0), volume=1000.0, temperature=800.0, window=(20.0, 200.0)
+    ... )
+    >>> print(f"{found.mean().value:.0f} S/m")  # 1.602e6 · 0.1² / (2 · 10 · Ω k T) is 12
+    12 S/m
     """
     moves = dipole - dipole[0]
     if remove_drift:
@@ -208,6 +253,16 @@ def field_conductivity(
     ------
     ValueError
         If there is no field.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from ase_bec.analysis import field_conductivity
+    >>> times = 10.0 * np.arange(101)
+    >>> dipole = np.outer(times, [0, 0, 1e-4])  # a constant current along z
+    >>> found = field_conductivity(times, dipole, volume=1000.0, field=[0, 0, 0.1])
+    >>> print(f"{found.value:.2f} S/m")
+    1.60 S/m
     """
     size = _field_size(field)
     mean = mean_rate(times, dipole, blocks).scaled(S_PER_M / (_volume(volume) * size))

@@ -1,4 +1,4 @@
-"""Positions on one branch again, and how far that can be told from frames so far apart."""
+"""Unwrapping of positions, and whether the frames are close enough in time for it."""
 
 from __future__ import annotations
 
@@ -16,22 +16,22 @@ from ase_bec.lattice import shortest_vectors
 
 __all__ = ["check_jumps", "unwrapped"]
 
-_NEAR = 0.8  # of the way to where a step is as near to a periodic image: longer ones are mistaken
+_NEAR = 0.8  # of the way to where a step is as near to a periodic image: longer ones are ambiguous
 _EVEN = 3.0  # standard errors, within which steps are spread evenly over the cell
-_MANY = 100  # steps, from which that can be told
+_MANY = 100  # steps, enough to tell
 
 
 def unwrapped(trajectory: Trajectory) -> Trajectory:
     """Bring each atom next to where it was in the frame before.
 
     A step longer than half way to a periodic image comes out as a shorter one in another
-    direction. Where steps come near to that, some have gone beyond, and displacements are too
-    small: a warning says by how much, for steps with the distribution of Gauss.
+    direction. If some steps come close to that limit, others have gone beyond it, and displacements
+    are too small; a warning says by how much, assuming that steps are Gaussian.
 
     Raises
     ------
     ValueError
-        If the steps of an element are spread evenly over the cell: nothing can be told then.
+        If the steps of an element are spread evenly over the cell, so that they cannot be followed.
     """
     steps = np.diff(trajectory.positions, axis=0)
     short = shortest_vectors(steps, trajectory.cell, trajectory.pbc)
@@ -47,7 +47,7 @@ def unwrapped(trajectory: Trajectory) -> Trajectory:
 
 
 def check_jumps(trajectory: Trajectory) -> None:
-    """Raise where an atom moves too far between two frames to be on one branch for sure."""
+    """Raise where an atom moves too far between two frames to be certainly on one branch."""
     if not trajectory.pbc.any():
         return
     limit = _heights(trajectory.cell, trajectory.pbc).min() / 2
@@ -81,8 +81,8 @@ def _check_lengths(trajectory: Trajectory, short: Array) -> None:
     even = [element for element, loss in losses.items() if np.isnan(loss)]
     if even:
         raise ValueError(
-            f"`source` must hold frames near enough to each other to follow the atoms, got steps "
-            f"of {even[0]} spread evenly over the cell: take more frames"
+            f"`source` must hold frames close enough in time to follow the atoms, got steps "
+            f"of {even[0]} spread evenly over the cell: record frames more often"
         )
     frame, atom = np.unravel_index(np.argmax(near), near.shape)
     said = ", ".join(f"{_percent(loss)} of {element}" for element, loss in losses.items())
@@ -91,7 +91,7 @@ def _check_lengths(trajectory: Trajectory, short: Array) -> None:
         f"{near.size} steps go more than {_NEAR:g} of half way to a periodic image (atom {atom} "
         f"moves by {np.linalg.norm(short[frame, atom]):.2f} Å from frame {frame} to {frame + 1}), "
         "and longer ones come out shorter. If steps are Gaussian, square displacements and D are "
-        f"too small by {said}: take more frames",
+        f"too small by {said}: record frames more often",
         stacklevel=4,
     )
 

@@ -1,4 +1,4 @@
-"""Whether a calculator, or anything that it holds, applies an electric field of its own."""
+"""Whether a calculator, or anything inside it, applies an electric field of its own."""
 
 from __future__ import annotations
 
@@ -13,21 +13,26 @@ from ase_bec.calculators.field_settings import FieldSetting, field_setting, mean
 from ase_bec.calculators.object_graph import Held, attributes, held_objects
 from ase_bec.calculators.parameters import parameters, same_parameters
 
-_OUTPUTS = ("results", "extras", "implemented_properties", "name")  # say nothing of what is applied
+_OUTPUTS = (
+    "results",
+    "extras",
+    "implemented_properties",
+    "name",
+)  # tell nothing about what is applied
 
 
 class AppliedField:
-    """Watches a calculator for fields of its own: all of it at first and whenever it changes.
+    """Watches a calculator for fields of its own: fully at first and whenever it changes.
 
-    Looked for are field calculators (what has a true ``applies_field``) anywhere inside, and
-    settings that mean a field and are not zero: parameters, input texts and attributes, see
+    It looks for field calculators (anything with a true ``applies_field``) anywhere inside, and
+    for nonzero settings that mean a field: parameters, input files and attributes, see
     `field_setting`. While no calculator inside changes its parameters, only the outermost one's
     own attributes are looked at.
 
     Parameters
     ----------
     calculator : ASE calculator
-        What is watched.
+        The calculator to watch.
     """
 
     def __init__(self, calculator: Any) -> None:
@@ -35,7 +40,7 @@ class AppliedField:
         self._known: list[tuple[object, dict[str, Any]]] | None = None
 
     def refuse(self, outer: object = None) -> None:
-        """Raise ValueError where there is a field, with what was found and where.
+        """Raise ValueError if there is a field, naming what was found and where.
 
         Parameters
         ----------

@@ -26,31 +26,31 @@ class ChargeSource(Protocol):
     """What gives Z[a, i, j] = ∂D_i/∂r_aj in e, first index field, second displacement.
 
     ``has_dipole`` says that Z is the exact gradient of `dipole` and that Σ_a Z_a does not depend
-    on the positions (which is so for every D that a translation of all atoms changes by the net
-    charge times the translation).
+    on the positions (true for every D that a translation of all atoms changes by the net charge
+    times the translation).
     """
 
     has_dipole: bool
 
     def response(self, atoms: Atoms, field: Array) -> FieldResponse:
-        """Give what a field in V/Å adds; energy and dipole only with ``has_dipole``."""
+        """Return what a field in V/Å adds; energy and dipole only if ``has_dipole``."""
         ...
 
     def born_charges(self, atoms: Atoms, field: Array | None = None) -> Array:
-        """Give Z = ∂F/∂E in a field in e, (natoms, 3, 3). Rows that are not known are NaN."""
+        """Return Z = ∂F/∂E in a field, in e, (natoms, 3, 3). Unknown rows are NaN."""
         ...
 
     def dipole(self, atoms: Atoms) -> Array:
-        """Give D without field in e·Å, (3,), of the positions as they are, if ``has_dipole``."""
+        """Return D without field in e·Å, (3,), of the unwrapped positions, if ``has_dipole``."""
         ...
 
     def check(self, atoms: Atoms, field: Array) -> None:
-        """Raise ValueError where the source cannot serve these atoms in this field."""
+        """Raise ValueError if the source does not support these atoms in this field."""
         ...
 
 
 class ConstantCharges:
-    """Charges which do not depend on the positions: D = Σ_a Z_a·r_a, on unwrapped positions.
+    """Charges that do not depend on the positions: D = Σ_a Z_a·r_a, on unwrapped positions.
 
     Subclasses give `born_charges`.
     """
@@ -58,22 +58,22 @@ class ConstantCharges:
     has_dipole = True
 
     def born_charges(self, atoms: Atoms, field: Array | None = None) -> Array:
-        """Give Z in e, (natoms, 3, 3), [field, displacement]."""
+        """Return Z in e, (natoms, 3, 3), [field, displacement]."""
         raise NotImplementedError
 
     def dipole(self, atoms: Atoms) -> Array:
-        """Give D_i = Σ_aj Z[a, i, j] r_aj in e·Å, (3,)."""
+        """Return D_i = Σ_aj Z[a, i, j] r_aj in e·Å, (3,)."""
         dipole: Array = np.einsum("aij,aj->i", self.born_charges(atoms), atoms.positions)
         return dipole
 
     def response(self, atoms: Atoms, field: Array) -> FieldResponse:
-        """Give F_aj = Σ_i E_i Z[a, i, j], −E·D and D."""
+        """Return F_aj = Σ_i E_i Z[a, i, j], −E·D and D."""
         dipole = self.dipole(atoms)
         forces = np.einsum("i,aij->aj", field, self.born_charges(atoms))
         return FieldResponse(forces, -float(np.dot(field, dipole)), dipole)
 
     def check(self, atoms: Atoms, field: Array) -> None:
-        """Raise ValueError where a field would find no charge to act on."""
+        """Raise ValueError if a field would find no charge to act on."""
         if np.any(field) and not np.any(self.born_charges(atoms)):
             raise ValueError(
                 "`field` must be zero where every charge is zero, "
@@ -114,7 +114,7 @@ class SpeciesCharges(ConstantCharges):
         self._known = ~np.isnan(self._tensors[:, 0, 0])
 
     def born_charges(self, atoms: Atoms, field: Array | None = None) -> Array:
-        """Give the tensor of each atom's element, (natoms, 3, 3)."""
+        """Return the tensor of each atom's element, (natoms, 3, 3)."""
         tensors: Array = self._tensors[atoms.numbers]
         return tensors
 
@@ -154,7 +154,7 @@ class ArrayCharges(ConstantCharges):
         self._tensors = tensors.copy()
 
     def born_charges(self, atoms: Atoms, field: Array | None = None) -> Array:
-        """Give the array, (natoms, 3, 3)."""
+        """Return the array, (natoms, 3, 3)."""
         return self._tensors.copy()
 
     def check(self, atoms: Atoms, field: Array) -> None:
@@ -190,7 +190,7 @@ class CalculatorCharges:
         self.calculator = calculator
 
     def born_charges(self, atoms: Atoms, field: Array | None = None) -> Array:
-        """Give the calculator's Z in e, (natoms, 3, 3), [field, displacement].
+        """Return the calculator's Z in e, (natoms, 3, 3), [field, displacement].
 
         Raises
         ------
@@ -216,15 +216,15 @@ class CalculatorCharges:
         raise PropertyNotImplementedError("Born charges of a calculator have no dipole")
 
     def response(self, atoms: Atoms, field: Array) -> FieldResponse:
-        """Give F_aj = Σ_i E_i Z[a, i, j]."""
+        """Return F_aj = Σ_i E_i Z[a, i, j]."""
         return FieldResponse(np.einsum("i,aij->aj", field, self.born_charges(atoms)))
 
     def check(self, atoms: Atoms, field: Array) -> None:
-        """Pass: only the calculator knows what it can serve."""
+        """Pass: only the calculator knows what it supports."""
 
 
 def as_charge_source(charges: Any) -> ChargeSource:
-    """Turn what a user gives as ``charges`` into a source.
+    """Turn the ``charges`` given by a user into a source.
 
     Parameters
     ----------
@@ -235,7 +235,7 @@ def as_charge_source(charges: Any) -> ChargeSource:
     Raises
     ------
     TypeError, ValueError, FileNotFoundError
-        If it is none of these, with what is wrong.
+        If it is none of these; the message says what is wrong.
     """
     if isinstance(charges, str | PathLike):
         charges = load(charges)
@@ -260,7 +260,7 @@ def as_charge_source(charges: Any) -> ChargeSource:
 
 
 def _numbers(value: Any) -> Array | None:
-    """Give finite real numbers as a float array, None for anything else."""
+    """Return finite real numbers as a float array, None for anything else."""
     if isinstance(value, bool | np.bool_ | str):
         return None
     try:

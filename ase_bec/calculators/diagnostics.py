@@ -1,4 +1,4 @@
-"""Is the force of a field conservative? Work round loops, and local curl."""
+"""Is the force of a field conservative? Work around loops, and local curl."""
 
 from __future__ import annotations
 
@@ -21,12 +21,11 @@ Array = NDArray[np.float64]
 def loop_work(
     charges: Any, images: Sequence[Atoms], field: ArrayLike, tolerance: float = TOLERANCE
 ) -> float:
-    """Work of the field round a closed path, W = ∮ Σ_aij E_i Z[a, i, j] dr_aj.
+    """Work of the field around a closed path, W = ∮ Σ_aij E_i Z[a, i, j] dr_aj.
 
-    A loop that comes back to its start gives zero if Z is the gradient of a dipole, and what it
-    gives otherwise is the curl of Z through the loop. A loop that ends one lattice vector T
-    further for an ion of charge q gives q E·T (Thouless), where a D made only of local functions
-    gives zero.
+    A loop that returns to its start gives zero if Z is the gradient of a dipole; otherwise it
+    gives the curl of Z through the loop. A loop in which an ion of charge q ends one lattice
+    vector T further gives q E·T (Thouless); a D made only of local functions gives zero there.
 
     Parameters
     ----------
@@ -38,7 +37,7 @@ def loop_work(
     field : array_like, (3,)
         E in V/Å.
     tolerance : float
-        For each line, in eV.
+        Tolerance for each line, in eV.
 
     Returns
     -------
@@ -50,6 +49,18 @@ def loop_work(
     ValueError
         If the path is not closed, the images differ in more than positions, or the field is not
         three finite numbers.
+
+    Examples
+    --------
+    A doubly charged ion that is carried through the cell takes up 2e·E·T:
+
+    >>> from ase.build import bulk
+    >>> from ase_bec.calculators import loop_work
+    >>> start = bulk("MgO", "rocksalt", 4.2, cubic=True)
+    >>> end = start.copy()
+    >>> end.positions[0] += start.cell[2]
+    >>> round(loop_work({"Mg": 2, "O": -2}, [start, end], (0, 0, 0.1)), 6)
+    0.84
     """
     source = as_charge_source(charges)
     vector = field_vector(field)
@@ -91,7 +102,7 @@ def curl(
     charges : as for `FieldCalculator`
         Born charges, taken before any net-force rule.
     atoms : Atoms
-        Where.
+        Structure at which the curl is taken.
     field : array_like, (3,)
         E in V/Å.
     samples : int
@@ -99,7 +110,7 @@ def curl(
     step : float
         Displacement in Å along each unit vector.
     seed : int
-        Of the random directions.
+        Seed of the random directions.
 
     Returns
     -------
@@ -109,7 +120,16 @@ def curl(
     Raises
     ------
     ValueError
-        If `samples` or `step` is not positive, or the charges cannot serve the atoms or field.
+        If `samples` or `step` is not positive, or the charges do not support the atoms or field.
+
+    Examples
+    --------
+    The bundled Born charges are the gradient of a dipole:
+
+    >>> from ase_bec.calculators import curl
+    >>> from ase_bec.workflows import beta_lithium_phosphate
+    >>> curl("li3po4-bec", beta_lithium_phosphate(), (0, 0, 0.1), samples=2) < 1e-6
+    True
     """
     if samples < 1 or not step > 0:
         raise ValueError(f"`samples` and `step` must be positive, got {samples} and {step}")
@@ -119,7 +139,7 @@ def curl(
     point = atoms.copy()
 
     def directional(direction: Array) -> Array:
-        """Give J·direction, eV/Å², (natoms, 3)."""
+        """Return J·direction, eV/Å², (natoms, 3)."""
         sides = []
         for sign in (1.0, -1.0):
             point.positions[:] = atoms.positions + sign * step * direction

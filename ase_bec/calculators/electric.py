@@ -24,7 +24,7 @@ class Contribution(NamedTuple):
     """What a field adds to the base calculator."""
 
     forces: Array  # (natoms, 3), eV/Å
-    energy: float | None  # eV, None where there is none or none was asked for
+    energy: float | None  # eV, None if there is none or none was requested
     outside: int | None = None  # atoms out of what the source was made for, where it says so
 
 
@@ -57,14 +57,14 @@ class ElectricTerm:
     components : {None, "diagonal"}
         All of Z, or only Z_ii in the Cartesian axes.
     net_force : {"remove", "keep", "error"}
-        What becomes of S.
+        What to do with S.
     work_tolerance : float
-        Of the work integral, in eV.
+        Tolerance of the work integral, in eV.
 
     Raises
     ------
     TypeError, ValueError
-        If an option, or a combination of them, is not served.
+        If an option, or a combination of them, is not supported.
     """
 
     source: ChargeSource
@@ -124,7 +124,7 @@ class ElectricTerm:
         self.source.check(atoms, self.field)
 
     def contribution(self, atoms: Atoms, energy: bool) -> Contribution:
-        """Give the forces of the field and, where asked for and defined, its energy.
+        """Return the forces of the field and, if requested and defined, its energy.
 
         Raises
         ------
@@ -150,7 +150,7 @@ class ElectricTerm:
         return Contribution(forces, self._energy(atoms, response) if energy else None, far)
 
     def forces(self, atoms: Atoms) -> Array:
-        """Give the forces of the field in eV/Å, (natoms, 3)."""
+        """Return the forces of the field in eV/Å, (natoms, 3)."""
         return self._balanced(self._response(atoms).forces, atoms)
 
     def born_charges(self, atoms: Atoms, raw: Array) -> Array:
@@ -162,7 +162,7 @@ class ElectricTerm:
         return charges
 
     def polarization(self, atoms: Atoms, raw: Array) -> Array:
-        """Give P = D/Ω in e/Å², (3,), on the branch of the unwrapped positions.
+        """Return P = D/Ω in e/Å², (3,), on the branch of the unwrapped positions.
 
         Raises
         ------
@@ -198,7 +198,7 @@ class ElectricTerm:
         return energy
 
     def _response(self, atoms: Atoms) -> FieldResponse:
-        """What the source says before the net-force rule, without components that are left out."""
+        """What the source gives before the net-force rule, without the omitted components."""
         if self.components is None:
             response = self.source.response(atoms, self.field)
             response = response._replace(forces=np.array(response.forces, dtype=float))

@@ -32,6 +32,7 @@ from ase_bec.calculators.properties import (
     ENERGIES,
     ON_DEMAND,
     combined,
+    has_charges,
     labels,
     offered,
     refusal,
@@ -62,8 +63,8 @@ class FieldCalculator(Calculator):
         array, a polarization model, its path or bundled name, or a calculator with
         ``born_effective_charges``.
     field : array_like of 3 floats, or callable
-        V/Å; or a function of the time in fs that gives them, used with `attach_field` and taken
-        at time zero before.
+        V/Å; or a function of the time in fs that returns them, for use with `attach_field`;
+        until then it is taken at time zero.
     reference : Atoms, optional
         Configuration with D = 0 (the origin otherwise), with the elements, order and cell of the
         atoms.
@@ -75,7 +76,7 @@ class FieldCalculator(Calculator):
     components : {None, "diagonal"}
         ``"diagonal"`` keeps only Z_ii (in Cartesian axes); needs ``"work"`` or ``"none"``.
     net_force : {"remove", "keep", "error"}
-        What becomes of S = Σ_a Z_a, which is Q·1 in a cell of charge Q. ``"remove"`` replaces D by
+        What to do with S = Σ_a Z_a, which is Q·1 in a cell of charge Q. ``"remove"`` replaces D by
         D − S·R, R being the centre of mass: each atom gives up its share m_a/M of the net force.
         ``"keep"`` leaves it, and H then depends on the origin. ``"error"`` refuses more than
         0.001 e.
@@ -83,34 +84,46 @@ class FieldCalculator(Calculator):
         In a non-zero field the stress depends on the branch of D: refuse it, or give the base
         calculator's.
     work_tolerance : float
-        Of the work integral of ``energy="work"``, in eV; it is computed only when an energy is
-        asked for, from 9 or more evaluations of the charges.
+        Tolerance of the work integral of ``energy="work"``, in eV; the integral is computed only
+        when an energy is requested, from 9 or more evaluations of the charges.
     net_charge : float, optional
         Net charge in e of the cell. Charges that add up to another one are refused; without it,
         a warning says where their sum is not a whole number or exceeds 2 e.
     field_limit : float, optional
-        V/Å from which a field is refused; without it 10, with a warning from 1 V/Å.
+        Fields of this size (V/Å) and above are refused; by default 10, with a warning from 1.
 
     Raises
     ------
     TypeError, ValueError, FileNotFoundError
-        If an argument or a combination of arguments is not served.
+        If an argument or a combination of arguments is not supported.
 
     Notes
     -----
     ``born_effective_charges`` is ∂F_aj/∂E_i of the forces given here, and ``polarization`` is D/Ω
     of the D above, so both are after the rules of `components` and `net_force`. They are computed
-    when asked for and stay out of ``results``, which ASE's file formats could not write.
+    on request and stay out of ``results``, because ASE's file formats could not write them.
     Per-atom energies and stresses are given at zero field only, since they would not add up.
 
     Atoms that have been computed carry ``electric_field`` (V/Å), ``energy_zero_field`` (eV) and
     ``forces_zero_field`` (eV/Å) in their ``info``, the last also in their ``arrays``, and take them
     along into trajectories and extended XYZ; see `ase_bec.data.field_labels`.
 
-    Changes of the base calculator's ``parameters`` are seen; after any other change of it call
-    `reset`. A calculator around this one, such as ``SumCalculator``, is made to forget its results
-    in another field; one that computes copies of the Atoms, as ``FiniteDifferenceCalculator``
-    does, keeps them until the positions change.
+    Changes of the base calculator's ``parameters`` are noticed; after any other change to it,
+    call `reset`. A calculator around this one, such as ``SumCalculator``, is made to forget its
+    results when the field changes; one that computes copies of the Atoms, as
+    ``FiniteDifferenceCalculator`` does, keeps them until the positions change.
+
+    Examples
+    --------
+    >>> from ase_bec import FieldCalculator, NNPCalculator
+    >>> from ase_bec.workflows import beta_lithium_phosphate
+    >>> atoms = beta_lithium_phosphate()
+    >>> atoms.calc = FieldCalculator(NNPCalculator("li3po4-nnp"), "li3po4-bec", (0, 0, 0.1))
+    >>> push = atoms.get_forces() - atoms.info["forces_zero_field"]
+    >>> push[[0, 6], 2].round(1)  # of Li and P, eV/Å
+    array([0.1, 0.3])
+    >>> atoms.calc.get_property("born_effective_charges", atoms).shape
+    (16, 3, 3)
     """
 
     applies_field = True  # so that no second field is put over this one
@@ -200,13 +213,13 @@ class FieldCalculator(Calculator):
 
     @property
     def extras(self) -> dict[str, Any]:
-        """What the last calculation says beside its results; empty before any.
+        """Further output of the last calculation; empty before the first.
 
         ``field_forces`` (natoms, 3) in eV/Å, as added to the base calculator's;
         ``field_energy`` in eV, where an energy was computed; ``net_charge`` Q in e, the mean of
         the known diagonal of S = Σ_a Z_a, and ``sum_rule_residual`` in e, max |S − Q·1| over its
-        known rows, both of the source's own charges; ``charges_outside``, the number of atoms out
-        of what a model of the charges was made for.
+        known rows, both of the source's own charges; ``charges_outside``, the number of atoms
+        outside the range that a model of the charges was made for.
         """
         with exclusive(self):
             if self._contribution is None or self.atoms is None:
@@ -223,8 +236,14 @@ class FieldCalculator(Calculator):
                 extras["charges_outside"] = self._contribution.outside
             return extras
 
+    @property
+    def charges_outside(self) -> int | None:
+        """Number of atoms out of what a model of the charges was made for, as in `extras`."""
+        with exclusive(self):
+            return None if self._contribution is None else self._contribution.outside
+
     def jobs(self, atoms: Atoms) -> list[Job]:
-        """What evaluators of our own models will be asked for a structure."""
+        """What the evaluators of this package's models will be asked for a structure."""
         found: list[Job] = self.calculator.jobs(atoms) if hasattr(self.calculator, "jobs") else []
         if isinstance(self.source, ModelCharges) and self._term.components is None:
             found += self.source.jobs(atoms, self._term.field)
@@ -238,7 +257,7 @@ class FieldCalculator(Calculator):
     ) -> None:
         """Compute properties; called by `get_property`, which ASE's methods use.
 
-        What is refused is refused before the base calculator runs, and a failure leaves no
+        Anything refused is refused before the base calculator runs, and a failure leaves no
         results behind.
         """
         atoms = self._given(atoms)
@@ -252,7 +271,7 @@ class FieldCalculator(Calculator):
         try:
             self._check(atoms)
             contribution = self._contributed(atoms, energy="energy" in wanted)
-            base = self._base.values(atoms, sorted(wanted.difference(ON_DEMAND)))
+            base = self._base.values(atoms, sorted(wanted.difference(ON_DEMAND[:2])))
         except BaseException:
             self.reset()
             self._labelled.put(atoms, self, valid=False)
@@ -267,7 +286,7 @@ class FieldCalculator(Calculator):
     def get_property(
         self, name: str, atoms: Atoms | None = None, allow_calculation: bool = True
     ) -> Any:
-        """Give a property, from what is kept or computed anew.
+        """Return a property, stored or newly computed.
 
         Raises
         ------
@@ -277,7 +296,8 @@ class FieldCalculator(Calculator):
         with exclusive(self):
             atoms = self._given(atoms)
             self._refuse(name)
-            if name not in ON_DEMAND:
+            of_base = name == "charges" and not has_charges(self._term)
+            if name not in ON_DEMAND or of_base:
                 value = Calculator.get_property(self, name, atoms, allow_calculation)
             elif allow_calculation:
                 value = self._on_demand(name, atoms)
@@ -287,7 +307,7 @@ class FieldCalculator(Calculator):
             return value
 
     def calculate_properties(self, atoms: Atoms, properties: Iterable[str]) -> Properties:
-        """Give several properties at once, for ``Atoms.get_properties``."""
+        """Return several properties at once, for ``Atoms.get_properties``."""
         asked = {name: self.get_property(name, atoms) for name in properties}
         return Properties(self.results | asked)
 
@@ -297,7 +317,7 @@ class FieldCalculator(Calculator):
         return [*changes, "calculator"] if self._base.changed() else changes
 
     def reset(self) -> None:
-        """Forget every result, also what is kept of the base calculator."""
+        """Forget every result, including those kept from the base calculator."""
         Calculator.reset(self)
         self._forget()
 
@@ -310,7 +330,7 @@ class FieldCalculator(Calculator):
         return kwargs
 
     def todict(self, skip_default: bool = True) -> dict[str, Any]:
-        """Give the options as plain values, for ASE's files."""
+        """Return the options as plain values, for ASE's files."""
         return {
             "calculator": self._base.name,
             "charges": type(self.source).__name__,
@@ -367,6 +387,11 @@ class FieldCalculator(Calculator):
         if self.check_state(atoms):
             self.reset()
         self._check(atoms)
+        if name == "charges":
+            with exclusive(self.source):
+                found: Array = self.source.charges(atoms, self._term.field)  # type: ignore[attr-defined]
+            self.atoms = atoms.copy()
+            return found
         charges = self._source_charges(atoms)
         if name == "polarization":
             with exclusive(self.source):

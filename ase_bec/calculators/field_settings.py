@@ -70,17 +70,17 @@ def _words(name: str) -> tuple[str, ...]:
 
 
 def field_setting(settings: Mapping[str, object]) -> FieldSetting | None:
-    """Give the first of a calculator's settings that applies a field, None where there is none.
+    """Return the first of a calculator's settings that applies a field, or None.
 
     Settings whose names mean a field count where their strength is not zero. A switch such as
-    ``lelfield`` counts where no strength stands beside it, since programs then take one of their
-    own; a direction alone never does. In texts, such as input blocks and commands, words that mean
-    a field count with the numbers that follow.
+    ``lelfield`` counts where no strength is given, since programs then use their own; a direction
+    alone never does. In strings, such as input blocks and commands, words that mean a field count
+    with the numbers that follow.
 
     Parameters
     ----------
     settings
-        Name to value, as nested as they come.
+        Names and values, nested to any depth.
     """
     strengths: list[tuple[FieldSetting, bool]] = []
     switches: list[FieldSetting] = []
@@ -103,7 +103,7 @@ def field_setting(settings: Mapping[str, object]) -> FieldSetting | None:
 def _leaves(
     value: object, names: tuple[str, ...], depth: int
 ) -> Iterator[tuple[tuple[str, ...], object]]:
-    """Plain values with the names that lead to them; lists of numbers or texts stay whole."""
+    """Plain values with the names that lead to them; lists of numbers or strings stay whole."""
     if depth > _DEPTH:
         return
     if isinstance(value, Mapping):
@@ -125,7 +125,7 @@ def _is_off(value: object) -> bool:
 
 
 def _strength(value: object) -> bool | None:
-    """Whether a strength is other than zero; None for a switch, or a value that hides it."""
+    """Whether a strength is nonzero; None for a switch, or a value that hides it."""
     if isinstance(value, bool | np.bool_):
         return None
     if isinstance(value, str):
@@ -142,7 +142,7 @@ def _strength(value: object) -> bool | None:
 
 
 def _numbers(text: str) -> list[float]:
-    """Numbers of a text but for those that tell the direction, phase and the like."""
+    """Numbers in a string, except those that give the direction, phase and the like."""
     lines = [line for line in text.splitlines() if not _MANNER.match(line.strip().lower())]
     found = _NUMBER.findall(_INDEX.sub("", "\n".join(lines)))
     return [float(number.lower().replace("d", "e")) for number in found]
@@ -157,7 +157,7 @@ def _as_text(value: object) -> str | None:
 
 
 def _fields_of_text(text: str) -> Iterator[tuple[str, bool]]:
-    """Fields that an input text names, and whether they are other than zero."""
+    """Fields that an input file names, and whether they are nonzero."""
     lines = [_STYLE.sub("", re.split(r"[#!]", line, maxsplit=1)[0]) for line in text.splitlines()]
     for k, line in enumerate(lines):
         for match in _IDENTIFIER.finditer(line):

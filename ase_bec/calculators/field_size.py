@@ -1,4 +1,4 @@
-"""Sizes of fields that a model of linear response can stand for."""
+"""Sizes of fields that a linear-response model can describe."""
 
 from __future__ import annotations
 
@@ -16,12 +16,12 @@ REFUSED = 10.0  # V/Å, of the order of the fields between atoms
 
 
 class FieldLimit:
-    """Largest field that is taken.
+    """Largest field that is accepted.
 
     Parameters
     ----------
     limit : float, optional
-        V/Å from which a field is refused; without it 10 V/Å, with a warning from 1 V/Å.
+        Fields of this size (V/Å) and above are refused; by default 10, with a warning from 1.
 
     Raises
     ------
@@ -36,7 +36,7 @@ class FieldLimit:
         self._warned = False
 
     def checked(self, field: Array) -> Array:
-        """Give a field in V/Å back, (3,), if it is small enough.
+        """Return a field in V/Å, (3,), if it is small enough.
 
         Raises
         ------
@@ -48,20 +48,20 @@ class FieldLimit:
             raise ValueError(
                 f"`field` must be smaller than {self._limit or REFUSED:g} V/Å, got "
                 f"{field.tolist()} V/Å, which is {size:.4g} V/Å ({100 * size:.4g} MV/cm); a larger "
-                "`field_limit` takes it"
+                "`field_limit` allows it"
             )
         if size >= WARNED and self._limit is None and not self._warned:
             self._warned = True
             warnings.warn(
                 f"`field` is {size:.4g} V/Å ({100 * size:.4g} MV/cm): that is beyond the breakdown "
-                "of solids and the linear response of Born charges (said once; `field_limit` says "
-                "that it is meant)",
+                "of solids and the linear response of Born charges (shown once; give "
+                "`field_limit` if it is intended)",
                 stacklevel=3,
             )
         return field
 
     def check_amplitude(self, function: Any) -> None:
-        """Check the largest field of a function of time, where it tells its ``amplitude``.
+        """Check the largest field of a function of time, if it has an ``amplitude``.
 
         Raises
         ------

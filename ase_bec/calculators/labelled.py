@@ -1,4 +1,4 @@
-"""The Atoms that a field calculator has put labels on."""
+"""The Atoms that carry the labels of a field calculator."""
 
 from __future__ import annotations
 
@@ -16,15 +16,15 @@ from ase_bec.data.field_labels import FIELD, FORCES, remove_field_labels, set_fi
 
 
 class LabelledAtoms:
-    """Puts field labels on Atoms when they are computed, and takes them off when they are stale.
+    """Puts field labels on Atoms when they are computed, and removes them when they are stale.
 
-    Only Atoms whose calculator is the field calculator, or has it inside, are looked after: others
-    may carry results, and labels, of another one.
+    Only Atoms whose calculator is the field calculator, or contains it, are handled: others may
+    carry results, and labels, of another one.
 
     Parameters
     ----------
     field : ndarray, (3,)
-        V/Å, of all labels.
+        V/Å, common to all labels.
     """
 
     def __init__(self, field: NDArray[np.float64]) -> None:
@@ -34,7 +34,7 @@ class LabelledAtoms:
         self._around: ReferenceType[object] | None = None  # the last calculator around
 
     def note(self, labels: dict[str, Any]) -> None:
-        """Take the labels of a new calculation."""
+        """Accept the labels of a new calculation."""
         self._labels = labels
 
     def put(self, atoms: Atoms, calculator: object, valid: bool) -> None:
@@ -71,7 +71,7 @@ class LabelledAtoms:
         return True
 
     def _has(self, atoms: Atoms) -> bool:
-        """Whether these very labels are on the Atoms already."""
+        """Whether these labels are already on the Atoms."""
         there = atoms.info.get(FORCES) is self._labels.get(FORCES)
         return there and all(atoms.info.get(name) is self._labels[name] for name in self._labels)
 

@@ -16,7 +16,7 @@ Array = NDArray[np.float64]
 
 
 class ModelCharges:
-    """Dipole and Born charges of a model: of its terms that feel a field.
+    """Dipole and Born charges of those terms of a model that feel a field.
 
     It owns a copy: training the model afterwards does not change results.
 
@@ -42,7 +42,7 @@ class ModelCharges:
         feeling = model.in_field()
         self._evaluator = Evaluator(feeling, "Born charges")
         # What does not vanish without field counts as its difference from that.
-        lasting = [term for term in feeling.terms if term.in_field != "linear"]
+        lasting = [term for term in feeling.terms if not term.vanishes]
         self._at_rest = (
             Evaluator(Model(model.elements, lasting), "Born charges")  # type: ignore[arg-type]
             if lasting
@@ -51,11 +51,11 @@ class ModelCharges:
 
     @property
     def quadratic(self) -> bool:
-        """Whether Born charges change with the field."""
-        return self._at_rest is not None
+        """Whether Born charges and dipole change with the field."""
+        return any(term.in_field == "quadratic" for term in self._evaluator.models[0].terms)
 
     def jobs(self, atoms: Atoms, field: Array) -> list[Job]:
-        """What evaluators will be asked for a structure in a field."""
+        """What the evaluators will be asked for a structure in a field."""
         rest = [] if self._at_rest is None else [Job(self._at_rest, atoms, np.zeros(3))]
         return [Job(self._evaluator, atoms, np.array(field)), *rest]
 
@@ -79,9 +79,18 @@ class ModelCharges:
     def dipole(self, atoms: Atoms) -> Array:
         """D without field in e·Å, (3,), of the positions as they are."""
         kept = self._evaluator.last(atoms)
-        if kept is not None and self._at_rest is None:
+        if kept is not None and not self.quadratic:
             return kept[0].dipole.copy()  # which the field does not change
         return self._evaluator.values(atoms)[0].dipole.copy()
+
+    @property
+    def has_charges(self) -> bool:
+        """Whether atoms have charges."""
+        return self._evaluator.models[0].has_charges
+
+    def charges(self, atoms: Atoms, field: Array) -> Array:
+        """Charges of atoms in a field, (natoms,) in e, where the model has them."""
+        return self._evaluator.charges(atoms, field)
 
     def check(self, atoms: Atoms, field: Array) -> None:
         """Raise ValueError if the model doesn't know an element of the atoms."""

@@ -1,4 +1,4 @@
-"""The net charge that a source of charges puts into a cell, looked at once per composition."""
+"""The net charge that a source of charges puts into a cell, checked once per composition."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ _ROUGH = 0.5  # e, within which sums of computed Born charges tell a whole numbe
 
 
 class NetCharge:
-    """Compares the net charge of charges with the one that is given, or doubts it.
+    """Compares the net charge of a source with the given one, or questions it.
 
     Parameters
     ----------
@@ -40,18 +40,18 @@ class NetCharge:
         self._doubt: str | None = None
 
     def require(self, atoms: Atoms, charges: Callable[[], Array]) -> None:
-        """Raise ValueError where the charges contradict the net charge that was given.
+        """Raise ValueError if the charges contradict the given net charge.
 
         Born charges whose sum is not the same in all directions carry the errors of a calculation
-        or a fit; they contradict a net charge from half a charge on, others from 0.01 e.
+        or a fit; they contradict a net charge if they differ by half a charge, others by 0.01 e.
 
         Parameters
         ----------
         atoms
-            Their composition is looked at once.
+            Their composition is checked once.
         charges
-            Gives Z in e, (natoms, 3, 3), [field, displacement]; not called for the composition
-            that was the last.
+            Gives Z in e, (natoms, 3, 3), [field, displacement]; not called again for the
+            last composition.
         """
         if self._numbers is not None and np.array_equal(self._numbers, atoms.numbers):
             return
@@ -66,12 +66,12 @@ class NetCharge:
         elif abs(rule.net_charge - self._given) > (_ROUGH if rule.residual > _EXACT else WHOLE):
             raise ValueError(
                 f"`net_charge` must be the {charge_text(rule.net_charge)} that the charges of "
-                f"{formula} add up to, got {self._given:+g}: mend `charges`, or give that"
+                f"{formula} add up to, got {self._given:+g}: correct `charges`, or give that"
             )
         self._numbers = atoms.numbers.copy()
 
     def warn(self) -> None:
-        """Say once that the net charge of the last composition is hardly meant, if so."""
+        """Warn once if the net charge of the last composition is unlikely to be intended."""
         if self._doubt is not None:
             doubt, self._doubt = self._doubt, None
             warnings.warn(doubt, stacklevel=3)
@@ -83,5 +83,5 @@ def _doubt(rule: SumRule, formula: str) -> str | None:
         return None
     return (
         f"the charges of {formula} add up to {charge_text(rule.net_charge)}, {reason}: check "
-        "`charges`, or give this `net_charge` if it is meant"
+        "`charges`, or give this `net_charge` if it is intended"
     )

@@ -24,15 +24,17 @@ Potential = Model | str | Path
 class NNPCalculator(Calculator):
     r"""Energy, forces and stress of a potential, or of a committee of them.
 
+    The charges of atoms, too, where the model has them, computed when asked for.
+
     .. math:: F_a = -\partial U/\partial r_a , \qquad
               \sigma = \frac1\Omega\,\partial U/\partial\varepsilon
 
     Parameters
     ----------
     model : Model, str, Path, or a list of them
-        The model, its file, a bundled name or released weights; all of its terms that do not
-        vanish without field count. Several make a committee: the results are the mean over its
-        members, their spread stands in ``extras``.
+        A model, its file, a bundled name or released weights; all terms that do not vanish
+        without field are used. Several models form a committee: the results are the mean over its
+        members, and their spread is in ``extras``.
     device : str or torch.device, optional
         Where to compute; the CPU if not given.
     dtype : torch.dtype or str, optional
@@ -45,7 +47,7 @@ class NNPCalculator(Calculator):
     ----------
     extras : dict
         After a calculation: ``outside``, the number of atoms whose environment lies outside the
-        range that the model was scaled for (a warning says so once); ``neighbour_builds``; for a
+        range that the model was scaled for (a warning appears once); ``neighbour_builds``; for a
         committee ``energy_spread`` (eV), ``energies_spread`` (natoms,) and ``forces_spread``
         (natoms, 3), sample standard deviations over the members.
 
@@ -62,11 +64,11 @@ class NNPCalculator(Calculator):
     Examples
     --------
     >>> from ase_bec import NNPCalculator
-    >>> from ase_bec.workflows import li3po4
-    >>> atoms = li3po4()
+    >>> from ase_bec.workflows import beta_lithium_phosphate
+    >>> atoms = beta_lithium_phosphate()
     >>> atoms.calc = NNPCalculator("li3po4-nnp")
-    >>> round(atoms.get_potential_energy() / len(atoms), 2)
-    -6.29
+    >>> round(atoms.get_potential_energy() / len(atoms), 1)
+    -6.3
     """
 
     implemented_properties = ["energy", "free_energy", "energies", "forces", "stress"]  # noqa: RUF012
@@ -93,10 +95,15 @@ class NNPCalculator(Calculator):
             skin,
         )
         self.extras: dict[str, Any] = {}
+        self._charges = None
+        if all(m.has_charges for m in self.models):
+            self.implemented_properties = [*self.implemented_properties, "charges"]
+            feeling = [m.in_field() for m in self.models]
+            self._charges = Evaluator(feeling, "charges", self.device, self.dtype, skin)
 
     @property
     def models(self) -> list[Model]:
-        """The frozen copies that are evaluated: of the terms that do not vanish without field."""
+        """The frozen copies, with only the terms that do not vanish without field."""
         return self._evaluator.models
 
     @property
@@ -142,6 +149,8 @@ class NNPCalculator(Calculator):
                 f"{structure.pbc.tolist()}"
             )
         self._take(structure, self._evaluator.values(structure))
+        if "charges" in properties and self._charges is not None:
+            self.results["charges"] = self._charges.charges(structure)
 
     def _take(self, structure: Atoms, found: Sequence[Values]) -> None:
         """Results and extras from the answers of the members."""

@@ -34,7 +34,7 @@ _OPAQUE = frozenset(
 
 
 class Held(NamedTuple):
-    """An object, and how to get there from the root, as in ``.mixer.calcs[1]``."""
+    """An object, and the path to it from the root, as in ``.mixer.calcs[1]``."""
 
     path: str
     value: object
@@ -43,11 +43,11 @@ class Held(NamedTuple):
 def held_objects(
     root: object, without: Callable[[object], bool] = lambda value: False
 ) -> Iterator[Held]:
-    """Give the root and what it holds, each object once, nearest first.
+    """Return the root and what it holds, each object once, nearest first.
 
     Attributes, items of containers, what functions close over and the calculators of Atoms are
-    followed; numbers, texts, arrays, classes, modules and neural networks are not. A very large or
-    deep object is not walked to its end.
+    followed; numbers, strings, arrays, classes, modules and neural networks are not. A very large
+    or deep object is not searched completely.
 
     Parameters
     ----------
@@ -73,7 +73,7 @@ def held_objects(
 
 
 def attributes(value: object) -> dict[str, object]:
-    """Give the attributes that an object itself holds, without calling any code of it."""
+    """Return the attributes that an object itself holds, without calling its code."""
     found: dict[str, object] = {}
     for kind in type(value).__mro__:
         slots = vars(kind).get("__slots__", ())

@@ -11,7 +11,7 @@ _LARGE = 10_000  # numbers; larger arrays are compared by identity
 
 
 def parameters(calculator: object) -> dict[str, Any]:
-    """Give a calculator's parameters as ASE keeps them, none where it has none.
+    """Return a calculator's parameters as ASE keeps them; empty if it has none.
 
     Containers and arrays in them are copied, so that a change in place shows.
     """

@@ -13,15 +13,23 @@ from ase_bec.calculators.electric import Contribution, ElectricTerm
 Array = NDArray[np.float64]
 
 ENERGIES = ("energy", "free_energy")
-ON_DEMAND = ("born_effective_charges", "polarization")
+ON_DEMAND = ("born_effective_charges", "polarization", "charges")
 
 
 def offered(base: Iterable[str], term: ElectricTerm) -> list[str]:
     """List the properties in a field over a base calculator that has those of `base`."""
-    own = (*ENERGIES, "forces", *ON_DEMAND)
+    own = (*ENERGIES, "forces", *ON_DEMAND[:2])
     energies = () if term.energy == "none" else ENERGIES
-    on_demand = ON_DEMAND if term.has_dipole else ON_DEMAND[:1]
-    return [*(name for name in base if name not in own), *energies, "forces", *on_demand]
+    on_demand = ON_DEMAND[:2] if term.has_dipole else ON_DEMAND[:1]
+    kept = [name for name in base if name not in own]
+    if has_charges(term) and "charges" not in kept:
+        kept.append("charges")
+    return [*kept, *energies, "forces", *on_demand]
+
+
+def has_charges(term: ElectricTerm) -> bool:
+    """Whether the source of Born charges gives charges of atoms in a field."""
+    return bool(getattr(term.source, "has_charges", False))
 
 
 def combined(
@@ -29,14 +37,16 @@ def combined(
 ) -> dict[str, Any]:
     """Add what a field contributes to the results of the base calculator.
 
-    Results that are refused or served on demand are left out, energies also where the field's was
+    Results that are refused or computed on demand are left out, as are energies if the field's was
     not computed.
     """
     results = {
         name: value
         for name, value in base.items()
-        if name not in ON_DEMAND and refusal(name, term, stress) is None
+        if name not in ON_DEMAND[:2] and refusal(name, term, stress) is None
     }
+    if has_charges(term):
+        results.pop("charges", None)  # those without field
     if "forces" in results:
         results["forces"] = results["forces"] + contribution.forces
     for name in ENERGIES:
@@ -49,7 +59,7 @@ def combined(
 def labels(
     field: Array, base: dict[str, Any], contribution: Contribution, results: dict[str, Any]
 ) -> dict[str, Any]:
-    """Give what Atoms are to carry beside results in a field; see `ase_bec.data.field_labels`.
+    """Return the labels that Atoms carry in a field; see `ase_bec.data.field_labels`.
 
     Parameters
     ----------
@@ -60,7 +70,7 @@ def labels(
     contribution
         What the field adds to them.
     results
-        What comes of it.
+        The combined results.
     """
     found: dict[str, Any] = {"electric_field": field}
     if "energy" in results:
@@ -72,7 +82,7 @@ def labels(
 
 
 def refusal(name: str, term: ElectricTerm, stress: str) -> str | None:
-    """Say why a property is not defined in this field and what to use instead.
+    """Explain why a property is not defined in this field and what to use instead.
 
     Parameters
     ----------
@@ -97,6 +107,11 @@ def refusal(name: str, term: ElectricTerm, stress: str) -> str | None:
         return "the polarization is not defined for charges without a dipole"
     if not term.field.any():
         return None
+    if name == "charges" and not has_charges(term):
+        return (
+            "charges respond to a field, those of the base calculator do not: give `charges` a "
+            "model that has them, or ask the base calculator"
+        )
     if name in ("stress", "stresses") and stress == "error":
         return (
             f"the {name} at fixed field depends on the branch of the dipole; use "

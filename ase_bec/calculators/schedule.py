@@ -18,7 +18,7 @@ def attach_field(dyn: Any, field_calculator: FieldCalculator, start: float = 0.0
 
     The forces at the n-th positions are those in the field at t_n = start + n·dt: a step starts
     from the forces at t_n, and everything that it computes after moving the atoms is at t_(n+1).
-    So a velocity-Verlet step, and every integrator with one force evaluation per step, kicks with
+    So velocity Verlet, and every integrator with one force evaluation per step, kicks with
     F(r_n, t_n) and F(r_(n+1), t_(n+1)), and loggers, trajectories and observers see each frame in
     the field of its own time.
 
@@ -27,17 +27,33 @@ def attach_field(dyn: Any, field_calculator: FieldCalculator, start: float = 0.0
     dyn : ase.md.md.MolecularDynamics
         VelocityVerlet, Langevin, NoseHooverChainNVT and the like; attach before ``run``.
     field_calculator : FieldCalculator
-        With a callable of the time in fs as its `field`.
+        One whose `field` is a function of the time in fs.
     start : float
         Time in fs of the run's step zero, for a run that continues another.
 
     Raises
     ------
     TypeError
-        If `dyn` has no time (an optimizer) or the other is no `FieldCalculator`.
+        If `dyn` has no time (an optimizer) or `field_calculator` is not a `FieldCalculator`.
     ValueError
         If the field is constant, the field calculator is not that of the atoms nor inside theirs,
         or `start` is not finite.
+
+    Examples
+    --------
+    >>> from ase import units
+    >>> from ase.build import bulk
+    >>> from ase.calculators.lj import LennardJones
+    >>> from ase.md.verlet import VelocityVerlet
+    >>> from ase_bec.calculators import FieldCalculator, RampField, attach_field
+    >>> atoms = bulk("MgO", "rocksalt", 4.2)
+    >>> ramp = RampField((0, 0, 0.02), duration=10)
+    >>> atoms.calc = FieldCalculator(LennardJones(sigma=1.9), {"Mg": 2, "O": -2}, ramp)
+    >>> dyn = VelocityVerlet(atoms, timestep=1 * units.fs)
+    >>> attach_field(dyn, atoms.calc)
+    >>> _ = dyn.run(5)
+    >>> atoms.calc.field.round(6)
+    array([0.  , 0.  , 0.01])
     """
     if not (hasattr(dyn, "get_time") and hasattr(dyn, "dt") and hasattr(dyn, "step")):
         raise TypeError(

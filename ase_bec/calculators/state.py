@@ -1,4 +1,4 @@
-"""What differs between a structure and the one that results are for."""
+"""What differs between a structure and the one that the results belong to."""
 
 from __future__ import annotations
 
@@ -17,11 +17,11 @@ def state_changes(before: Atoms | None, atoms: Atoms, ignored: Collection[str] =
     Parameters
     ----------
     before : Atoms or None
-        What results are for; None if there are none.
+        Structure of the results; None if there are none.
     atoms : Atoms
         The structure now.
     ignored : collection of str
-        What may differ.
+        Names that may differ.
     """
     if before is None:
         return list(all_changes)

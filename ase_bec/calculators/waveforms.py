@@ -31,6 +31,13 @@ class SineField:
     ValueError
         If the amplitude is not three finite numbers, the period not positive or the phase not
         finite.
+
+    Examples
+    --------
+    >>> from ase_bec.calculators import SineField
+    >>> field = SineField(amplitude=(0, 0, 0.02), period=100)
+    >>> field(25).round(6)
+    array([0.  , 0.  , 0.02])
     """
 
     amplitude: Vector
@@ -43,7 +50,7 @@ class SineField:
         _require_finite("phase", self.phase)
 
     def __call__(self, time: float) -> Array:
-        """Give the field in V/Å, (3,), at a time in fs."""
+        """Return the field in V/Å, (3,), at a time in fs."""
         angle = 2 * np.pi * time / self.period + self.phase
         field: Array = np.array(self.amplitude) * np.sin(angle)
         return field
@@ -51,7 +58,7 @@ class SineField:
 
 @dataclass(frozen=True)
 class PulseField:
-    """E(t) = A exp[−(t − t_c)²/(2w²)], times cos[2π(t − t_c)/T] where there is a period.
+    """E(t) = A exp[−(t − t_c)²/(2w²)], times cos[2π(t − t_c)/T] if there is a period.
 
     Attributes
     ----------
@@ -69,6 +76,13 @@ class PulseField:
     ValueError
         If the amplitude is not three finite numbers, the centre not finite, or the width or the
         period not positive.
+
+    Examples
+    --------
+    >>> from ase_bec.calculators import PulseField
+    >>> field = PulseField(amplitude=(0, 0, 0.02), centre=500, width=100)
+    >>> field(500), field(600).round(4)
+    (array([0.  , 0.  , 0.02]), array([0.    , 0.    , 0.0121]))
     """
 
     amplitude: Vector
@@ -84,7 +98,7 @@ class PulseField:
             _require_positive("period", self.period)
 
     def __call__(self, time: float) -> Array:
-        """Give the field in V/Å, (3,), at a time in fs."""
+        """Return the field in V/Å, (3,), at a time in fs."""
         delay = time - self.centre
         envelope = np.exp(-0.5 * (delay / self.width) ** 2)
         carrier = 1.0 if self.period is None else np.cos(2 * np.pi * delay / self.period)
@@ -94,22 +108,29 @@ class PulseField:
 
 @dataclass(frozen=True)
 class RampField:
-    """Zero before `start`, then a straight line to A, which stays.
+    """Zero before `start`, then a linear rise to A, which stays.
 
     Attributes
     ----------
     amplitude
         A in V/Å, three numbers.
     start
-        Where the field begins to rise, in fs.
+        Time at which the field begins to rise, in fs.
     duration
-        Of the rise, in fs; zero for a step, with A at `start` itself.
+        Duration of the rise in fs; zero for a step, with A already at `start`.
 
     Raises
     ------
     ValueError
         If the amplitude is not three finite numbers, the start not finite, or the duration
         negative.
+
+    Examples
+    --------
+    >>> from ase_bec.calculators import RampField
+    >>> field = RampField(amplitude=(0, 0, 0.02), start=100, duration=200)
+    >>> [float(field(time)[2]) for time in (50, 200, 1000)]
+    [0.0, 0.01, 0.02]
     """
 
     amplitude: Vector
@@ -123,7 +144,7 @@ class RampField:
             raise ValueError(f"`duration` must be a time in fs from 0, got {self.duration!r}")
 
     def __call__(self, time: float) -> Array:
-        """Give the field in V/Å, (3,), at a time in fs."""
+        """Return the field in V/Å, (3,), at a time in fs."""
         delay = time - self.start
         fraction = float(delay >= 0) if not self.duration else np.clip(delay / self.duration, 0, 1)
         field: Array = np.array(self.amplitude) * fraction
@@ -131,7 +152,7 @@ class RampField:
 
 
 def _keep_amplitude(function: SineField | PulseField | RampField) -> None:
-    """Keep the amplitude as plain numbers, which compare and print plainly."""
+    """Store the amplitude as plain numbers, which compare and print as such."""
     try:
         vector = field_vector(function.amplitude)
     except ValueError:

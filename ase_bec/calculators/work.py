@@ -22,7 +22,7 @@ def straight_line_work(
     """Integrate a force along the straight line between two configurations.
 
     W = ∫_0^1 F(r_s + t·u)·u dt with u = r_e − r_s, by Clenshaw–Curtis quadrature, whose points
-    are doubled, the earlier ones being used again, until the result stands. The error falls
+    are doubled, reusing the earlier ones, until the result converges. The error falls
     faster than any power of the number of points for smooth forces, and as its square where a
     force has kinks, as Born charges do at the cutoff of cosine-cut descriptors.
 
@@ -35,7 +35,7 @@ def straight_line_work(
         drawn between the positions as they are. Everything but the positions is taken from `end`.
     tolerance : float
         Largest change in eV at the last doubling, and a quarter of that at the one before, so
-        that one small change by chance does not end it.
+        that one small change by coincidence does not end it.
 
     Returns
     -------
@@ -73,7 +73,7 @@ def straight_line_work(
             return work
     raise CalculationFailed(
         f"the work along the line must converge to {tolerance:g} eV, got a change of {change:.1e} "
-        f"eV at {INTERVALS[-1]} intervals; give a larger tolerance or a nearer `reference`"
+        f"eV at {INTERVALS[-1]} intervals; give a larger tolerance or a closer `reference`"
     )
 
 

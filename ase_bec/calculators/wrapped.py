@@ -1,4 +1,4 @@
-"""Somebody else's ASE calculator: validated, locked, its answers coerced and kept."""
+"""Any ASE calculator: validated, locked, its results converted and kept."""
 
 from __future__ import annotations
 
@@ -20,9 +20,9 @@ _locks: dict[int, threading.RLock] = {}
 
 
 def exclusive(shared: object) -> threading.RLock:
-    """Give the one lock of a calculator or charge source, so that threads sharing it take turns.
+    """Return the lock of a calculator or charge source, so that threads sharing it take turns.
 
-    The lock is kept beside the object and not in it, because locks can be neither copied nor
+    The lock is kept outside the object, because locks can be neither copied nor
     pickled, and goes when the object goes.
     """
     key = id(shared)
@@ -34,12 +34,12 @@ def exclusive(shared: object) -> threading.RLock:
 
 
 def is_calculator(value: object) -> bool:
-    """Tell whether a value is an instance that answers like an ASE calculator."""
+    """Return whether a value is an instance that answers like an ASE calculator."""
     return not isinstance(value, type) and callable(getattr(value, "get_property", None))
 
 
 class WrappedCalculator:
-    """A calculator with its answers for one configuration.
+    """A calculator with its results for one configuration.
 
     Parameters
     ----------
@@ -78,11 +78,11 @@ class WrappedCalculator:
         return [name for name in all_properties if name in offered]
 
     def forget(self) -> None:
-        """Drop what is kept."""
+        """Drop the stored results."""
         self._values = {}
 
     def changed(self) -> bool:
-        """Tell whether the calculator's parameters differ from those of the kept answers."""
+        """Return whether the calculator's parameters differ from those of the stored results."""
         if not self._values:
             return False
         return not same_parameters(parameters(self.calculator), self._parameters)
@@ -98,15 +98,15 @@ class WrappedCalculator:
         self._applied.refuse(outer)
 
     def values(self, atoms: Atoms, names: Iterable[str]) -> dict[str, Any]:
-        """Give properties of a configuration, each computed at most once.
+        """Return properties of a configuration, each computed at most once.
 
         Parameters
         ----------
         atoms : Atoms
             The configuration; call `forget` before another one.
         names : iterable of str
-            Properties that must be there. What the calculator has computed beside them comes
-            along.
+            Properties that must be there. Anything else the calculator has computed is
+            included.
 
         Returns
         -------
@@ -135,7 +135,7 @@ class WrappedCalculator:
         return _coerced(name, self.calculator.get_property(name, atoms))
 
     def _take_along(self, values: dict[str, Any]) -> None:
-        """Take what ASE's own `get_property` has left beside its answer, without asking again."""
+        """Take what ASE's own `get_property` computed along with its answer."""
         if getattr(type(self.calculator), "get_property", None) is Calculator.get_property:
             for name in self.properties:
                 if name not in values and name in self.calculator.results:

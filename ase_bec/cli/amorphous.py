@@ -25,13 +25,14 @@ HELP = "make an amorphous structure by melting and quenching; interrupt it and r
 DETAILS = """\
 Starts from a crystal (a file, or the built-in beta-Li3PO4), or from random positions for a
 formula; scales it to the density, holds it at the melt temperature, cools it at a constant rate,
-anneals it and relaxes the positions. Walls keep ions apart while it is hot. Writes to the folder:
-final.traj, the trajectory run.traj with its table run.csv, and a picture, amorphous.png. After an
-interruption, even a kill, the same command with --resume ends at the very same structure. A melt
-that is no longer physical stops.
+anneals it and relaxes the positions. While it is hot, repulsive walls keep the ions apart. The
+folder gets final.traj, the trajectory run.traj with its table run.csv, and a picture,
+amorphous.png. After an interruption, even a kill, the same command with --resume ends at exactly
+the same structure. A melt that becomes unphysical stops.
 
-Random positions need a potential that knows such structures. The bundled li3po4-nnp does not, and
-the run stops; melt a crystal with it, at a density somewhat below the crystal's 2.34 g/cm³.
+Random positions need a potential that was trained on such structures. The bundled li3po4-nnp was
+not, and the run stops; use it to melt a crystal, at a density slightly below the crystal's
+2.34 g/cm³.
 
 examples:
   ase-bec amorphous beta-Li3PO4 --repeat 2 2 2 --density 2.2 --nnp li3po4-nnp \\
@@ -42,17 +43,37 @@ _STILL = 2.0  # Å, about half the distance between the ions of one element
 _CRYSTAL = "beta-Li3PO4"
 _BUNDLED, _LIMIT = "li3po4-nnp", 2200.0  # K; false minima in the melt above
 
+ARGUMENTS = {
+    **field.ARGUMENTS,
+    **dynamics.ARGUMENTS,
+    "melt_temperature": "the temperature of --melt",
+    "melt_time": "the time of --melt",
+    "quench_rate": "--quench",
+    "final_temperature": "the temperature of --anneal",
+    "anneal_time": "the time of --anneal",
+    "formula_units": "--units",
+}
+
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the arguments of this command."""
     parser.add_argument("start", help="file in any ASE format, beta-Li3PO4, or a formula")
     structure = parser.add_argument_group("structure")
-    structure.add_argument("--units", type=int, metavar="N", help="formula units, for a formula")
     structure.add_argument(
-        "--repeat", nargs=3, type=int, metavar=("A", "B", "C"), help="of a crystal's cell"
+        "--units", type=int, metavar="N", help="number of formula units, if START is a formula"
     )
     structure.add_argument(
-        "--density", type=float, metavar="G/CM3", help="g/cm³ (default: that of the file)"
+        "--repeat",
+        nargs=3,
+        type=int,
+        metavar=("A", "B", "C"),
+        help="repeat the cell of a crystal along each axis",
+    )
+    structure.add_argument(
+        "--density",
+        type=float,
+        metavar="G/CM3",
+        help="density in g/cm³ (default: that of the file)",
     )
     field.add_formats(structure)
     field.add_potential(parser)
@@ -66,7 +87,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         default=Path("amorphous"),
         help="(default: amorphous)",
     )
-    dynamics.add_existing(output, resume="go on with what is in the folder")
+    dynamics.add_existing(output, resume="continue the run in the folder")
 
 
 def _add_schedule(parser: argparse.ArgumentParser) -> None:
@@ -79,7 +100,11 @@ def _add_schedule(parser: argparse.ArgumentParser) -> None:
         help="temperature and time of the melt (default: 2000 10ps)",
     )
     schedule.add_argument(
-        "--quench", type=_rate, metavar="RATE", default="100K/ps", help="(default: 100K/ps)"
+        "--quench",
+        type=_rate,
+        metavar="RATE",
+        default="100K/ps",
+        help="cooling rate (default: 100K/ps)",
     )
     schedule.add_argument(
         "--anneal",
@@ -90,12 +115,16 @@ def _add_schedule(parser: argparse.ArgumentParser) -> None:
     )
     dynamics.add_integration(schedule, timestep="2fs")
     schedule.add_argument(
-        "--fmax", type=float, metavar="F", default=0.05, help="of the relaxation, eV/Å; 0: none"
+        "--fmax",
+        type=float,
+        metavar="F",
+        default=0.05,
+        help="largest force of the final relaxation in eV/Å; 0 for no relaxation (default: 0.05)",
     )
 
 
 def run(options: argparse.Namespace) -> int:
-    """Make, or go on making, an amorphous structure."""
+    """Make an amorphous structure, or continue to."""
     with input_checked():
         atoms, settings = _prepare(options)
         if options.nnp == _BUNDLED and settings.melt_temperature > _LIMIT:
@@ -124,14 +153,14 @@ def _run(options: argparse.Namespace, atoms: Atoms, settings: MeltQuenchSettings
                 progress=True,
             )
         except UnphysicalStructure as error:
-            print(f"{options.prog}: stopped: {error}", file=sys.stderr)
+            print(f"{options.prog}: stopped: {options.in_options(str(error))}", file=sys.stderr)
             print(_files(options.output))
             return 1
     _report(made)
     _draw(options.output / "amorphous.png", options.output / "run.traj", made)
     print(_files(options.output))
     if not made.run.completed:
-        print("Interrupted: the same command with --resume goes on.")
+        print("Interrupted: run the same command with --resume to continue.")
         return 130
     if not made.converged:
         print(f"{options.prog}: not relaxed to {options.fmax:g} eV/Å", file=sys.stderr)
@@ -219,7 +248,7 @@ def _report(made: AmorphousStructure) -> None:
     """Print the table of neighbours."""
     elements = list(dict.fromkeys(a for a, _ in made.bonds))
     print(f"{made.atoms.get_chemical_formula()}, {made.density:.3f} g/cm³; mean number of")
-    print("neighbours within 1.3 of the sum of covalent radii (the distance in brackets, Å):")
+    print("neighbours within 1.3 times the sum of covalent radii (that distance in brackets, Å):")
     print(" " * 4 + "".join(f"{b:>14}" for b in elements))
     for a in elements:
         row = (made.bonds[a, b] for b in elements)

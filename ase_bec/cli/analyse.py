@@ -23,8 +23,8 @@ NAME = "analyse"
 HELP = "diffusion, drift, mobility and conductivity from molecular dynamics"
 DETAILS = """\
 Prints a table for each element and writes PREFIX.png: mean square displacements, drift, and the
-paths of the atoms. Uncertainties are standard errors from blocks of time. In a field, the
-diffusion is that about the drift, and conductivities are those along the field.
+paths of the atoms. Uncertainties are standard errors from blocks of time. In a field,
+diffusion is measured about the drift, and conductivities along the field.
 
 example:
   ase-bec analyse md.traj --start 5ps --charges Li=1,P=5,O=-2 --mobile Li --output md
@@ -33,25 +33,37 @@ _WINDOW = (0.02, 0.1)  # of the duration; the fit stays within half a block
 _PICTURES = (".png", ".pdf", ".svg")
 _VIBRATIONS = 0.3  # ps; displacements over shorter times are those of vibrations
 
+ARGUMENTS = {"window": "--fit", "source": "the trajectory"}
+
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the arguments of this command."""
-    parser.add_argument("trajectory", type=Path, help="of ase-bec md, or any that ASE reads")
+    parser.add_argument(
+        "trajectory", type=Path, help="trajectory of ase-bec md, or any other that ASE reads"
+    )
     cut = parser.add_argument_group("frames")
     cut.add_argument(
-        "--start", type=inputs.time, metavar="TIME", default=0.0, help="drop what is before"
+        "--start",
+        type=inputs.time,
+        metavar="TIME",
+        default=0.0,
+        help="skip everything before this time",
     )
-    cut.add_argument("--stop", type=inputs.time, metavar="TIME", help="drop what is after")
+    cut.add_argument(
+        "--stop", type=inputs.time, metavar="TIME", help="skip everything after this time"
+    )
     cut.add_argument("--stride", type=int, metavar="N", default=1, help="take every N-th frame")
     cut.add_argument(
-        "--timestep", type=inputs.time, metavar="TIME", help="frame to frame, where not recorded"
+        "--timestep", type=inputs.time, metavar="TIME", help="time between frames, if not recorded"
     )
-    cut.add_argument("--unwrap", action="store_true", help="of frames that were wrapped")
+    cut.add_argument(
+        "--unwrap", action="store_true", help="unwrap positions that were wrapped into the cell"
+    )
     cut.add_argument(
         "--frame-of",
         type=inputs.species,
         metavar="P,O",
-        help="see all from the centre of mass of these elements",
+        help="measure everything relative to the centre of mass of these elements",
     )
     physics = parser.add_argument_group("physics")
     physics.add_argument(
@@ -64,17 +76,20 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--mobile",
         type=inputs.species,
         metavar="Li",
-        help="elements that count in the Nernst-Einstein conductivity (default: all)",
+        help="elements included in the Nernst-Einstein conductivity (default: all)",
     )
     physics.add_argument(
-        "--temperature", type=float, metavar="K", help="(default: that of the velocities)"
+        "--temperature",
+        type=float,
+        metavar="K",
+        help="temperature (default: that of the velocities)",
     )
     physics.add_argument(
         "--field",
         nargs=3,
         action=FieldVector,
         metavar=("X", "Y", "Z"),
-        help="V/Å, or each component with a unit such as 10MV/cm, where it is not recorded",
+        help="field, if not recorded, in V/Å or each component with a unit such as 10MV/cm",
     )
     statistics = parser.add_argument_group("statistics")
     statistics.add_argument(
@@ -82,17 +97,17 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         nargs=2,
         type=inputs.time,
         metavar="TIME",
-        help="first and last time of displacement of the fits (default: 2 %% and 10 %% of all)",
+        help="shortest and longest time in the fits (default: 2 %% and 10 %% of the trajectory)",
     )
     statistics.add_argument(
-        "--blocks", type=int, metavar="N", default=5, help="of time (default: 5)"
+        "--blocks", type=int, metavar="N", default=5, help="number of blocks of time (default: 5)"
     )
     output = parser.add_argument_group("output")
     output.add_argument(
         "--output",
         default="analysis",
         metavar="PREFIX",
-        help="or a .png, .pdf or .svg (default: analysis)",
+        help="prefix, or the name of a .png, .pdf or .svg file (default: analysis)",
     )
     output.add_argument("--overwrite", action="store_true", help="replace earlier output")
 
@@ -186,7 +201,7 @@ def _charges(given: dict[str, float] | Path | None) -> tuple[Any, dict[str, floa
 
     model: Any = models.load(given)
     if not hasattr(model, "dipole"):
-        raise InputError(f"--charges: `{given}` has no dipole, it is a {type(model).__name__}")
+        raise InputError(f"--charges: `{given}` has no dipole: it is a {type(model).__name__}")
     return model, getattr(model, "formal_charges", None)
 
 
@@ -259,7 +274,7 @@ def report(results: _Results, blocks: int) -> None:
 
     trajectory, first, last = results.trajectory, *(time / 1e3 for time in results.window)
     warmth = "" if results.temperature is None else f", {results.temperature:.0f} K"
-    place = "field unknown (D as without drift; give --field, 0 0 0 for none)"
+    place = "field unknown (D assumes no drift; give --field, 0 0 0 for none)"
     if trajectory.field is not None:
         place = "E = ({:g}, {:g}, {:g}) V/Å".format(*results.field)
     if results.net_charge is not None:
@@ -272,8 +287,8 @@ def report(results: _Results, blocks: int) -> None:
         print(note)
     if first < _VIBRATIONS:
         print(
-            f"The fits begin at {first:g} ps, among the vibrations: D may be far off. "
-            "Take a longer trajectory, or --fit."
+            f"The fits begin at {first:g} ps, among the vibrations: D may be quite wrong. "
+            "Use a longer trajectory, or give --fit."
         )
     columns = [_column(ion, results) for ion in results.ions.values()]
     names = list(columns[0])

@@ -1,4 +1,4 @@
-"""What `ase-bec analyse` says of the trajectory before its results."""
+"""Notes of `ase-bec analyse` on the trajectory, before its results."""
 
 from __future__ import annotations
 
@@ -26,11 +26,13 @@ def seen(
         return whole, []
     found = whole.relative_to(None, net_charge)
     note = (
-        f"Note: {common}. This is no diffusion: all below is seen from the centre of mass "
-        "(--frame-of P,O sees it from a framework)."
+        f"Note: {common}. This is not diffusion: everything below is relative to the centre of "
+        "mass (--frame-of P,O takes a framework instead)."
     )
     if whole.dipole is not None and found.dipole is None:
-        note += " The recorded dipole is left out, for want of the net charge: give --charges."
+        note += (
+            " The recorded dipole is left out because the net charge is unknown: give --charges."
+        )
     return found, [note]
 
 
@@ -40,13 +42,13 @@ def outside(trajectory: Trajectory, blocks: int) -> list[str]:
     for model, counts in trajectory.outside.items():
         parts = counts / len(trajectory.numbers)
         name = _NAMES[model]
-        said = f"{parts.mean():.2%} of the atoms in the mean, {parts.max():.1%} at most"
+        said = f"{parts.mean():.2%} of the atoms on average, {parts.max():.1%} at most"
         found.append(f"Outside the range of {name}: {said}.")
         worst = max(float(parts[part].mean()) for part in block_slices(len(parts), blocks))
         if worst > _MANY_OUTSIDE:
             warnings.warn(
                 f"{worst:.0%} of the atoms are outside the range of {name} in one of {blocks} "
-                "blocks of time: what is found here is no property of the material",
+                "blocks of time: these results are not properties of the material",
                 stacklevel=2,
             )
     return found

@@ -13,9 +13,9 @@ NAME = "convert"
 HELP = "read first-principles results and write them as one extended XYZ file"
 DETAILS = """\
 Reads extended XYZ, ASE trajectories, VASP OUTCAR and vasprun.xml, Quantum ESPRESSO pw.x (text, XML)
-and ph.x, ABINIT DDB and phonopy BORN, also compressed; converts units and index order, checks,
-prints a summary. Frames of a calculation in an electric field are taken with their values without
-it, where they carry them (energy_zero_field and the like).
+and ph.x, ABINIT DDB and phonopy BORN, also compressed; converts units and index order, checks
+the data and prints a summary. Frames computed in an electric field are converted with their
+zero-field values, if they have them (energy_zero_field and so on).
 
 examples:
   ase-bec convert run1/OUTCAR run2/vasprun.xml.gz --output data.xyz
@@ -24,12 +24,25 @@ examples:
   ase-bec convert BORN --net-charge 1 --sum-rule uniform --output defect.xyz
 """
 
+ARGUMENTS = {
+    "keys": "--key",
+    "units": "--unit",
+    "check_units=False": "--no-unit-check",
+    "charges": "--fold",
+    "path": "--output",
+}
+
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the arguments of this command."""
-    parser.add_argument("files", nargs="+", type=Path, metavar="FILE", help="results, in order")
     parser.add_argument(
-        "--output", type=Path, metavar="XYZ", help="file to write; without it, only check"
+        "files", nargs="+", type=Path, metavar="FILE", help="files of results, in order"
+    )
+    parser.add_argument(
+        "--output",
+        type=Path,
+        metavar="XYZ",
+        help="file to write; without it, the results are only checked",
     )
     parser.add_argument("--overwrite", action="store_true", help="replace the output")
     _add_reading(parser)
@@ -38,7 +51,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def _add_reading(parser: argparse.ArgumentParser) -> None:
     reading = parser.add_argument_group("reading")
-    reading.add_argument("--format", metavar="NAME", help="format of the files (default: found)")
+    reading.add_argument("--format", metavar="NAME", help="format of the files (default: detected)")
     reading.add_argument(
         "--key",
         action="append",
@@ -64,15 +77,17 @@ def _add_reading(parser: argparse.ArgumentParser) -> None:
         "--net-charge",
         type=_charge,
         metavar="E",
-        help="net charge in e of structures whose file doesn't tell it",
+        help="net charge in e of structures whose files do not give it",
     )
     reading.add_argument(
         "--allow-unconverged",
         action="store_true",
-        help="take what has not converged or ends early",
+        help="accept calculations that have not converged or end early",
     )
     reading.add_argument(
-        "--no-unit-check", action="store_true", help="take labels that look like other units"
+        "--no-unit-check",
+        action="store_true",
+        help="accept labels that look as if they were in other units",
     )
 
 
@@ -81,12 +96,13 @@ def _add_changes(parser: argparse.ArgumentParser) -> None:
     changes.add_argument(
         "--sum-rule",
         metavar="uniform|EL,EL",
-        help="make Born charges add up to the net charge, on all atoms or those of elements",
+        help="make Born charges add up to the net charge, correcting all atoms or those of some "
+        "elements",
     )
     changes.add_argument(
         "--from-fields",
         action="store_true",
-        help="Born charges from forces of one structure in several fields",
+        help="derive Born charges from the forces on one structure in several fields",
     )
     changes.add_argument(
         "--keep-fields",
@@ -135,7 +151,8 @@ def _converted(options: argparse.Namespace) -> int:
         if not options.keep_fields:
             require_zero_field(
                 data,
-                "--from-fields makes Born charges of them, --keep-fields writes them as they are",
+                "--from-fields derives Born charges from them, "
+                "--keep-fields writes them as they are",
             )
         if options.sum_rule is not None:
             rule = options.sum_rule

@@ -21,8 +21,8 @@ NAME = "demo"
 HELP = "show what a field does to Li3PO4, with the bundled models"
 DETAILS = """\
 Builds Li47P16O64, finds the barriers of a vacancy hop along z without field and with +0.1 and
--0.1 V/Å, runs molecular dynamics in the field, prints the table, and writes PREFIX.png, the paths
-PREFIX-*.traj and the trajectory PREFIX-md.traj. Takes some minutes.
+-0.1 V/Å, runs molecular dynamics in the field, prints a table, and writes PREFIX.png, the paths
+PREFIX-*.traj and the trajectory PREFIX-md.traj. Takes a few minutes.
 
 example:
   ase-bec demo
@@ -111,7 +111,7 @@ def run_dynamics(atoms: Atoms, path: Path, overwrite: bool) -> None:
 
 
 def _draw(path: Path, paths: dict[str, MigrationPath], trajectory: Path) -> None:
-    """Paths beside the mean displacement along z of each element in the run."""
+    """Draw the paths, and next to them the mean displacement of each element along z."""
     import numpy as np
     from ase.io import iread
     from matplotlib.figure import Figure

@@ -15,7 +15,10 @@ class InputError(Exception):
 
 @contextmanager
 def input_checked() -> Iterator[None]:
-    """Turn the errors by which the library refuses bad input into :class:`InputError`."""
+    """Turn the errors by which the library refuses bad input into :class:`InputError`.
+
+    Their cause marks them as the library's: where they name arguments, `main` puts options.
+    """
     try:
         yield
     except (
@@ -42,5 +45,5 @@ def claimed(paths: Iterable[Path], overwrite: bool) -> Iterator[None]:
     with ExitStack() as stack:
         with input_checked():
             stack.enter_context(locked(*outputs, again=True))
-        require_new(outputs, overwrite)  # none has come meanwhile
+        require_new(outputs, overwrite)  # none has appeared in the meantime
         yield

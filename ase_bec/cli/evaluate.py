@@ -11,8 +11,8 @@ NAME = "evaluate"
 HELP = "compare a model with first-principles data"
 DETAILS = """\
 Prints RMSE and MAE of all components, by element, and on and off the diagonal of Born charges.
-Beside them stands the spread: the RMSE of predicting the mean of each element's labels. Frames that
-the model was trained on are counted.
+Next to them is the spread: the RMSE of always predicting the mean of each element's labels. Also
+counts the frames that the model was trained on.
 
 example:
   ase-bec evaluate bec.pt frames.xyz --plot parity.png
@@ -21,9 +21,11 @@ example:
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the arguments of this command."""
-    parser.add_argument("model", help="model file or bundled name")
+    parser.add_argument("model", help="model file, or the name of a bundled model")
     parser.add_argument("data", nargs="+", type=Path, help="files of labelled frames")
-    parser.add_argument("--plot", type=Path, metavar="PNG", help="draw model against labels")
+    parser.add_argument(
+        "--plot", type=Path, metavar="PNG", help="draw the model against the labels"
+    )
     parser.add_argument("--overwrite", action="store_true", help="replace an earlier picture")
 
 

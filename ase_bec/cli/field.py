@@ -20,6 +20,9 @@ if TYPE_CHECKING:
     from ase_bec.calculators.charges import ChargeSource
     from ase_bec.calculators.field import FieldCalculator
 
+# Arguments that options of other names set.
+ARGUMENTS = {"model": "--nnp"}
+
 Factory = Callable[[], "Calculator"]
 
 
@@ -34,13 +37,13 @@ def add_arguments(parser: argparse.ArgumentParser, energies: tuple[str, ...]) ->
         action=FieldVector,
         default=(0.0, 0.0, 0.0),
         metavar=("X", "Y", "Z"),
-        help="V/Å, or each component with a unit such as 10MV/cm (default: 0 0 0)",
+        help="field in V/Å, or each component with a unit such as 10MV/cm (default: 0 0 0)",
     )
     field.add_argument(
         "--field-limit",
         type=field_strength,
         metavar="E",
-        help="field from which it is refused (default: 10 V/Å, with a warning from 1 V/Å)",
+        help="refuse fields of this strength or more (default: 10 V/Å, with a warning from 1 V/Å)",
     )
     field.add_argument(
         "--charges",
@@ -52,33 +55,33 @@ def add_arguments(parser: argparse.ArgumentParser, energies: tuple[str, ...]) ->
         "--net-charge",
         type=float,
         metavar="Q",
-        help="of the cell in e, where it is meant not to be whole or to exceed 2; charges that add "
-        "up to another one are refused",
+        help="intended net charge of the cell in e, if it is not whole or exceeds 2; "
+        "charges that add up to anything else are refused",
     )
     field.add_argument(
         "--energy",
         choices=energies,
-        help="of the field: potential where the charges have a dipole, else "
-        + ("work from the initial image" if "none" not in energies else "none"),
+        help="energy in the field (default: potential if the charges have a dipole, otherwise "
+        + ("work from the initial image)" if "none" not in energies else "none)"),
     )
     field.add_argument(
         "--net-force",
         choices=("remove", "keep", "error"),
         default="remove",
-        help="of a charged cell (default: %(default)s)",
+        help="what to do with the net force on a charged cell (default: %(default)s)",
     )
     field.add_argument("--components", choices=("diagonal",), help="keep only the diagonal of Z")
     field.add_argument(
         "--reference",
         type=Path,
         metavar="FILE",
-        help="structure where the polarization is taken as zero and the work begins",
+        help="structure at which the polarization is taken to be zero and the work integral starts",
     )
 
 
 def add_formats(files: argparse._ArgumentGroup) -> None:
     """Add the options that say how to read structure files."""
-    files.add_argument("--format", metavar="NAME", help="ASE's name of the format")
+    files.add_argument("--format", metavar="NAME", help="ASE's name for the file format")
     files.add_argument(
         "--species",
         type=inputs.species,
@@ -90,10 +93,15 @@ def add_formats(files: argparse._ArgumentGroup) -> None:
 def add_potential(parser: argparse.ArgumentParser) -> None:
     """Add the options of the potential."""
     model = parser.add_argument_group("potential")
-    model.add_argument("--nnp", required=True, metavar="FILE", help="model, or a bundled name")
+    model.add_argument(
+        "--nnp", required=True, metavar="FILE", help="model file, or the name of a bundled model"
+    )
     model.add_argument("--device", help="cpu or cuda (default: cpu)")
     model.add_argument(
-        "--dtype", choices=("float64", "float32"), default="float64", help="(default: %(default)s)"
+        "--dtype",
+        choices=("float64", "float32"),
+        default="float64",
+        help="floating-point precision (default: %(default)s)",
     )
 
 
@@ -142,7 +150,7 @@ def calculators(
     Raises
     ------
     InputError, ValueError, TypeError, OSError
-        If the model, the charges or the field are of no use for the atoms.
+        If the model, the charges or the field cannot be used with these atoms.
     """
     bare = potential(options.nnp, options.device, options.dtype, atoms)
     vector = options.field if field is None else field
@@ -182,12 +190,12 @@ def calculators(
 
     tried = atoms.copy()
     tried.calc = charged(atoms)
-    tried.get_forces()  # refuses what it cannot serve before it computes
+    tried.get_forces()  # refuses what it cannot handle before it computes
     return Calculators(bare, charged, note, tried.calc.extras["net_charge"])
 
 
 def _net_charge(source: ChargeSource, atoms: Atoms, given: float | None) -> float:
-    """Sum of charges that no field acts on."""
+    """Net charge where there is no field."""
     import numpy as np
 
     from ase_bec.calculators.electric import sum_rule

@@ -15,15 +15,19 @@ if TYPE_CHECKING:
     from ase_bec.workflows.barriers.distinct_hops import Hop
 
 NAME = "hops"
-HELP = "list the distinct hops of an ion in a crystal, into a vacancy or between given sites"
+HELP = (
+    "list the symmetry-distinct hops of an ion in a crystal, into a vacancy or between given sites"
+)
 DETAILS = """\
-Hops that a symmetry operation of the crystal takes to one another are one line; in a field only
-operations that keep its direction count. With --output PREFIX writes PREFIX-K-initial.EXT and
-PREFIX-K-final.EXT of each line K, for `ase-bec neb`.
+Hops that are equivalent by the symmetry of the crystal share one line; in a field, only symmetry
+operations that keep its direction count. --output PREFIX writes PREFIX-K-initial.EXT and
+PREFIX-K-final.EXT for each line K, ready for `ase-bec neb`.
 
 example:
   ase-bec hops crystal.vasp --species Li --cutoff 4 --repeat 2 2 2 --field 0 0 1 --output hop
 """
+
+ARGUMENTS = {"sites": "--site", "crystal": "the crystal"}
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -31,10 +35,15 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("structure", type=Path, help="crystal, in any ASE format")
     parser.add_argument("--species", required=True, metavar="Li", help="element of the ion")
     parser.add_argument(
-        "--cutoff", type=float, metavar="LENGTH", default=4.0, help="Å (default: 4)"
+        "--cutoff", type=float, metavar="LENGTH", default=4.0, help="longest hop in Å (default: 4)"
     )
     parser.add_argument(
-        "--repeat", nargs=3, type=int, metavar="N", default=(1, 1, 1), help="cells along each axis"
+        "--repeat",
+        nargs=3,
+        type=int,
+        metavar="N",
+        default=(1, 1, 1),
+        help="number of cells along each axis",
     )
     parser.add_argument(
         "--field",
@@ -49,16 +58,25 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         type=float,
         action="append",
         metavar=("A", "B", "C"),
-        help="interstitial site in fractions of the cell given, one of each kind; "
-        "hops between them instead of into vacancies",
+        help="interstitial site in fractional coordinates of the cell, one of each kind; "
+        "lists hops between such sites instead of into vacancies",
     )
     parser.add_argument(
-        "--tolerance", type=float, metavar="LENGTH", default=0.01, help="Å (default: 0.01)"
+        "--tolerance",
+        type=float,
+        metavar="LENGTH",
+        default=0.01,
+        help="tolerance of the symmetry in Å (default: 0.01)",
     )
-    parser.add_argument("--format", metavar="NAME", help="ASE's name of the format")
+    parser.add_argument("--format", metavar="NAME", help="ASE's name for the file format")
     output = parser.add_argument_group("output")
-    output.add_argument("--output", metavar="PREFIX", help="write the ends of each hop")
-    output.add_argument("--extension", default="vasp", metavar="EXT", help="(default: vasp)")
+    output.add_argument("--output", metavar="PREFIX", help="write both ends of each hop")
+    output.add_argument(
+        "--extension",
+        default="vasp",
+        metavar="EXT",
+        help="file extension, which sets the format (default: vasp)",
+    )
     output.add_argument("--overwrite", action="store_true", help="replace earlier output")
 
 

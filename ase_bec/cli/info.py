@@ -8,7 +8,7 @@ from typing import Any
 from ase_bec.cli.errors import input_checked
 
 NAME = "info"
-HELP = "show versions, devices and bundled models, or what a model file holds"
+HELP = "show versions, devices and bundled models, or the contents of a model file"
 DETAILS = """\
 examples:
   ase-bec info
@@ -18,7 +18,7 @@ examples:
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the arguments of this command."""
-    parser.add_argument("model", nargs="?", help="model file or bundled name")
+    parser.add_argument("model", nargs="?", help="model file, or the name of a bundled model")
 
 
 def run(options: argparse.Namespace) -> int:
@@ -58,12 +58,14 @@ def _model(path: str) -> list[tuple[str, str]]:
     from ase_bec import models
 
     model: Any = models.load(path)
-    descriptor = getattr(model, "descriptor", None)
+    terms = list(getattr(model, "terms", ()))
+    functions = sum(term.descriptor.n_features for term in terms if hasattr(term, "descriptor"))
     return [
         ("kind", type(model).__name__),
         ("elements", ", ".join(model.elements)),
         ("cutoff", f"{float(model.cutoff):g} Å"),
-        *([("functions", str(descriptor.n_features))] if descriptor is not None else []),
+        *([("terms", ", ".join(term.kind for term in terms))] if terms else []),
+        *([("functions", str(functions))] if functions else []),
         *(
             (name, str(value))
             for name, value in getattr(model, "metadata", {}).items()

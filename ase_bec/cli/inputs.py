@@ -133,7 +133,7 @@ def _chosen(path: Path, frame: int | None, file_format: str | None) -> tuple[Any
             frames = ase.io.read(path, index=":", format=file_format)
         count, index = len(frames), -1 if frame is None else frame
         if not -count <= index < count:
-            raise ValueError(f"structure {index} must be one of the {count} there are")
+            raise ValueError(f"structure {index} must be one of the {count} in the file")
         atoms = frames[index]
     if count == 1:
         return atoms, ""

@@ -11,9 +11,22 @@ from functools import partial
 from typing import Any, NoReturn
 
 from ase_bec import __version__
-from ase_bec.cli import amorphous, analyse, convert, demo, evaluate, hops, info, md, neb, train
+from ase_bec.cli import (
+    amorphous,
+    analyse,
+    charges,
+    convert,
+    demo,
+    evaluate,
+    hops,
+    info,
+    md,
+    neb,
+    train,
+)
 from ase_bec.cli.errors import InputError
 from ase_bec.cli.field_units import NEGATIVE
+from ase_bec.cli.option_names import in_options, option_names
 from ase_bec.interruption import handling_interruption
 
 DESCRIPTION = """\
@@ -45,7 +58,19 @@ def parser() -> argparse.ArgumentParser:
     )
     top.add_argument("--version", action="version", version=f"ase-bec {__version__}")
     commands = top.add_subparsers(title="commands", metavar="COMMAND", required=True)
-    for module in (demo, info, hops, neb, md, amorphous, analyse, train, evaluate, convert):
+    for module in (
+        demo,
+        info,
+        hops,
+        neb,
+        md,
+        amorphous,
+        analyse,
+        train,
+        charges,
+        evaluate,
+        convert,
+    ):
         command = commands.add_parser(
             module.NAME,
             help=module.HELP,
@@ -54,13 +79,19 @@ def parser() -> argparse.ArgumentParser:
             allow_abbrev=False,
         )
         module.add_arguments(command)
-        command.set_defaults(run=module.run, prog=command.prog)
+        names = option_names(command, getattr(module, "ARGUMENTS", {}))
+        command.set_defaults(
+            run=module.run, prog=command.prog, in_options=partial(in_options, names=names)
+        )
     return top
 
 
-def _show_warning(prog: str, message: Warning | str, *_: object, **__: object) -> None:
+def _show_warning(
+    options: argparse.Namespace, message: Warning | str, *_: object, **__: object
+) -> None:
     """Show a warning in one line, without the source that gave it."""
-    print(f"{prog}: warning: {' '.join(str(message).split())}", file=sys.stderr)
+    text = options.in_options(" ".join(str(message).split()))
+    print(f"{options.prog}: warning: {text}", file=sys.stderr)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -76,13 +107,16 @@ def main(arguments: Sequence[str] | None = None) -> int:
     int
         Exit status: 0 done, 1 not converged, 2 bad input, 130 interrupted.
     """
-    options = parser().parse_args(arguments)
+    words = sys.argv[1:] if arguments is None else list(arguments)
+    options = parser().parse_args(words)
+    options.in_options = partial(options.in_options, words=words)
     try:
         with warnings.catch_warnings(), handling_interruption():
-            warnings.showwarning = partial(_show_warning, options.prog)
+            warnings.showwarning = partial(_show_warning, options)
             return int(options.run(options))
     except InputError as error:
-        print(f"{options.prog}: error: {error}", file=sys.stderr)
+        text = str(error) if error.__cause__ is None else options.in_options(str(error))
+        print(f"{options.prog}: error: {text}", file=sys.stderr)
         return 2
     except KeyboardInterrupt:
         print(f"{options.prog}: interrupted", file=sys.stderr)

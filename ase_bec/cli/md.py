@@ -20,14 +20,14 @@ if TYPE_CHECKING:
 NAME = "md"
 HELP = "run molecular dynamics in a field; interrupt it at any moment and resume"
 DETAILS = """\
-Writes the trajectory, with unwrapped positions; a table beside it that ends in .csv (step, time,
-temperature, enthalpy H, H + kinetic energy, field, mean displacement of each element and, where
-the charges have a dipole, polarization and current density; and, where the models tell, the
-number of atoms outside their range); and a picture of it, .png. After an interruption, even a
-kill, the same command with --resume goes on from the last frame, or starts where there is none
-yet; a longer --time makes a finished run longer. A run that is no longer physical stops.
-H + kinetic energy is not conserved in a field that changes with time: the column work_eV is the
-work of the change.
+Writes a trajectory with unwrapped positions; a table with the same name ending in .csv (step, time,
+temperature, enthalpy H, H + kinetic energy, field, mean displacement of each element; polarization
+and current density if the charges have a dipole; the number of atoms outside the range of the
+models, if they count them); and a picture of the table (.png). After an interruption, even a kill,
+the same command with --resume continues from the last frame, or starts the run if there is none
+yet; a longer --time extends a finished run. A run that becomes unphysical stops.
+In a field that changes with time, H + kinetic energy is not conserved: the column work_eV gives
+the work done by the change.
 
 examples:
   ase-bec md start.vasp --nnp model.nnp --charges Li=1,P=5,O=-2 --field 0 0 0.1 \\
@@ -36,19 +36,26 @@ examples:
       --field-pulse 1ps 100fs --temperature 800 --time 3ps --output pulse.traj
 """
 
+ARGUMENTS = {**field.ARGUMENTS, **dynamics.ARGUMENTS, "duration": "--time"}
+
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the arguments of this command."""
     parser.add_argument(
         "start",
         type=Path,
-        help="structure to start from, in any ASE format; FILE@K for number K, from 0, of several",
+        help="starting structure, in any ASE format; FILE@K for frame K (from 0) of several",
     )
     run_ = parser.add_argument_group("dynamics")
     run_.add_argument(
-        "--time", type=inputs.time, metavar="TIME", required=True, help="whole time, such as 10ps"
+        "--time", type=inputs.time, metavar="TIME", required=True, help="total time, such as 10ps"
     )
-    run_.add_argument("--temperature", type=float, metavar="K", help="of thermostat and start")
+    run_.add_argument(
+        "--temperature",
+        type=float,
+        metavar="K",
+        help="temperature of the thermostat and of the initial velocities",
+    )
     run_.add_argument(
         "--thermostat",
         choices=("nose-hoover", "langevin", "none"),
@@ -63,26 +70,30 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     output.add_argument(
         "--output", type=Path, metavar="TRAJ", default=Path("md.traj"), help="(default: md.traj)"
     )
-    dynamics.add_existing(output, resume="go on from the last frame")
+    dynamics.add_existing(output, resume="continue from the last frame")
 
 
 def _add_shape(parser: argparse.ArgumentParser) -> None:
-    shape = parser.add_argument_group("field that changes with time, --field being its amplitude")
+    shape = parser.add_argument_group("time-dependent field, with --field as its amplitude")
     shape.add_argument(
         "--field-period",
         type=inputs.time,
         metavar="TIME",
-        help="sine from zero; with --field-pulse, a cosine about its centre",
+        help="period of a sine that starts at zero; with --field-pulse, of a cosine about its "
+        "centre",
     )
     shape.add_argument(
         "--field-pulse",
         nargs=2,
         type=inputs.time,
         metavar=("CENTRE", "WIDTH"),
-        help="Gaussian of this standard deviation",
+        help="Gaussian pulse: time of its centre and standard deviation",
     )
     shape.add_argument(
-        "--field-ramp", type=inputs.time, metavar="TIME", help="rise from zero in this time"
+        "--field-ramp",
+        type=inputs.time,
+        metavar="TIME",
+        help="rise linearly from zero over this time",
     )
 
 
@@ -108,7 +119,7 @@ def _run(
     resume = options.resume and options.output.exists()
     if options.resume and not resume:
         require_new([options.output.with_suffix(".csv")], False)
-        header += ["There is nothing to go on with yet: the run starts from the beginning."]
+        header += ["There is nothing to resume yet: the run starts from the beginning."]
 
     with input_checked():
         try:
@@ -123,13 +134,13 @@ def _run(
                 begin=lambda: print("\n".join(header)),
             )
         except UnphysicalStructure as error:
-            print(f"{options.prog}: stopped: {error}", file=sys.stderr)
+            print(f"{options.prog}: stopped: {options.in_options(str(error))}", file=sys.stderr)
             print(_files(options.output, picture))
             return 1
     time = done.step * settings.timestep / 1e3
     print(f"{done.frames} frames, {time:g} ps, in {_files(options.output, picture)}")
     if not done.completed:
-        print("Interrupted: the same command with --resume goes on.")
+        print("Interrupted: run the same command with --resume to continue.")
     return 0 if done.completed else 130
 
 

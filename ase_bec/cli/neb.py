@@ -35,13 +35,14 @@ NAME = "neb"
 HELP = "find the migration path between two structures, without and with field"
 DETAILS = """\
 Writes PREFIX-zero.traj and PREFIX-field.traj (the images with energies and forces), PREFIX.csv
-and PREFIX.png, and prints the barriers. The path in the field starts from the path without.
+and PREFIX.png, and prints the barriers. The path in the field starts from the path without it.
 
-With --fields, in fields of those strengths along --field: PREFIX-field+0.1.traj and so on, and the
-barriers in PREFIX-barriers.csv.
+With --fields, finds a path in each field of these strengths along --field, and writes
+PREFIX-field+0.1.traj and so on, and the barriers in PREFIX-barriers.csv.
 
-The trajectories are kept up to date; --resume goes on from them. Processes of `mpiexec -n N` share
-the images, as do --threads (they wait for each other where the model runs in Python).
+The trajectories are kept up to date, and --resume continues from them. The processes of
+`mpiexec -n N` share the images, and so do --threads (which take turns while the model runs in
+Python).
 
 examples:
   ase-bec neb initial.vasp final.vasp --nnp model.nnp --charges Li=1,P=5,O=-2 \\
@@ -50,33 +51,65 @@ examples:
       --field 0 0 1 --fields -0.1 -0.05 0.05 0.1 --climb --relax-ends --output scan
 """
 
+ARGUMENTS = {
+    **field.ARGUMENTS,
+    "strengths": "--fields",
+    "direction": "--field",
+    "images": "the images",  # structures; their number is checked here
+    "match_ions": "--match",
+}
+
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the arguments of this command."""
     parser.add_argument("initial", type=Path, help="structure before the hop, in any ASE format")
-    parser.add_argument("final", type=Path, help="structure after the hop, atoms in the same order")
+    parser.add_argument(
+        "final", type=Path, help="structure after the hop, with the atoms in the same order"
+    )
     band = parser.add_argument_group("band")
     band.add_argument(
         "--match",
         action="store_true",
-        help="reorder equal ions of the final structure by nearest image to the initial one",
+        help="reorder ions of the same element in the final structure to match the initial one",
     )
     band.add_argument(
-        "--images", type=int, metavar="N", default=6, help="between the ends (default: 6)"
+        "--images",
+        type=int,
+        metavar="N",
+        default=6,
+        help="number of images between the ends (default: 6)",
     )
-    band.add_argument("--climb", action="store_true", help="let the highest image climb")
+    band.add_argument(
+        "--climb", action="store_true", help="let the highest image climb to the saddle point"
+    )
     band.add_argument(
         "--relax-ends",
         action="store_true",
-        help="relax both ends first (those in the field always are)",
+        help="relax both ends first (in a field they always are)",
     )
     band.add_argument(
-        "--fmax", type=float, metavar="FORCE", default=0.02, help="eV/Å to stop at (default: 0.02)"
+        "--fmax",
+        type=float,
+        metavar="FORCE",
+        default=0.02,
+        help="largest force in eV/Å at which to stop (default: 0.02)",
     )
-    band.add_argument("--spring", type=float, metavar="K", default=0.1, help="eV/Å² (default: 0.1)")
-    band.add_argument("--max-steps", type=int, metavar="N", default=1000, help="(default: 1000)")
     band.add_argument(
-        "--threads", type=int, metavar="N", default=1, help="images at a time (default: 1)"
+        "--spring",
+        type=float,
+        metavar="K",
+        default=0.1,
+        help="force constant between images in eV/Å² (default: 0.1)",
+    )
+    band.add_argument(
+        "--max-steps", type=int, metavar="N", default=1000, help="most steps (default: 1000)"
+    )
+    band.add_argument(
+        "--threads",
+        type=int,
+        metavar="N",
+        default=1,
+        help="images to compute at a time (default: 1)",
     )
     band.add_argument(
         "--restart", type=Path, metavar="TRAJ", help="start from the images of an earlier path"
@@ -87,22 +120,22 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         nargs="+",
         type=field_strength,
         metavar="E",
-        help="strengths along --field, whose length then does not count, in V/Å or each with a "
-        "unit such as 10MV/cm; zero is added",
+        help="strengths along --field, of which only the direction then counts, in V/Å or each "
+        "with a unit such as 10MV/cm; zero is always included",
     )
     output = parser.add_argument_group("output")
     output.add_argument("--output", default="neb", metavar="PREFIX", help="(default: neb)")
     output.add_argument(
         "--resume",
         action="store_true",
-        help="go on from the trajectories of a run that was stopped",
+        help="continue from the trajectories of an earlier run",
     )
     output.add_argument("--overwrite", action="store_true", help="replace earlier output")
 
 
 @dataclass(frozen=True)
 class _Task:
-    """What is searched, and where it goes."""
+    """The search, and where its results go."""
 
     band: list[Atoms]
     makers: field.Calculators
@@ -215,7 +248,7 @@ def _strengths(options: argparse.Namespace) -> tuple[float, ...]:
     if options.fields is None:
         return (length,) if length else ()
     if not length:
-        raise InputError("--fields needs --field, whose direction it takes")
+        raise InputError("--fields needs --field, which gives the direction")
     if not all(map(math.isfinite, options.fields)):
         raise InputError(f"--fields must be finite, got {options.fields}")
     return tuple(dict.fromkeys(strength for strength in options.fields if strength))
@@ -306,7 +339,7 @@ def _conclude(task: _Task, scan: FieldPaths, options: argparse.Namespace) -> int
         files = " ".join(str(task.file(float(scan.strengths[k]))) for k in loose)
         restart = f"--restart {task.file(0.0)}, or " if not scan.zero.converged else ""
         print(
-            f"{options.prog}: not converged to {options.fmax:g} eV/Å: {names}; go on with "
+            f"{options.prog}: not converged to {options.fmax:g} eV/Å: {names}; continue with "
             f"{restart}--resume (from {files})",
             file=sys.stderr,
         )

@@ -37,7 +37,7 @@ def report(paths: Mapping[str, MigrationPath], climb: bool) -> None:
     for title, path in paths.items():
         if _force_on_ends(path) > _AT_REST:
             print(
-                f"{title}: the ends are not at rest, so these are no barriers between minima: "
+                f"{title}: the ends are not at rest, so these are not barriers between minima: "
                 "give --relax-ends."
             )
         if path.highest in (0, len(path.images) - 1):

@@ -30,12 +30,12 @@ Settings are read from a TOML file, such as
   [training]
   epochs = 200
 
-and each may be given anew as key=value. Kinds of model: equivariant, message-passing (more
-accurate on little data and where bonds have long memories, some three times slower), vaf (that of
-Shimizu et al.) for Born charges, nnp for energies. Beside the model go a table of errors (.csv),
-its picture (.png) and, until the training is done, a checkpoint (.checkpoint): after an
-interruption, even a kill, the same command with --resume goes on as if nothing had happened, or
-begins where there is no checkpoint yet.
+and key=value on the command line overrides any of them. Kinds of model: equivariant,
+message-passing (more accurate with little data and where distant neighbours matter, about
+three times slower), vaf (the kind used by Shimizu et al.) for Born charges; nnp for energies. Next
+to the model go a table of errors (.csv), its picture (.png) and, until the training is done, a
+checkpoint (.checkpoint): after an interruption, even a kill, the same command with --resume
+continues as if nothing had happened, or starts if there is no checkpoint yet.
 
 example:
   ase-bec train bec.toml training.epochs=400 output=long.pt
@@ -46,14 +46,16 @@ example:
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the arguments of this command."""
     parser.add_argument("config", type=Path, help="TOML file of settings")
-    parser.add_argument("settings", nargs="*", metavar="key=value", help="in place of the file's")
+    parser.add_argument(
+        "settings", nargs="*", metavar="key=value", help="settings that override those of the file"
+    )
     existing = parser.add_mutually_exclusive_group()
-    existing.add_argument("--resume", action="store_true", help="go on from the checkpoint")
+    existing.add_argument("--resume", action="store_true", help="continue from the checkpoint")
     existing.add_argument("--overwrite", action="store_true", help="replace an earlier model")
 
 
 def run(options: argparse.Namespace) -> int:
-    """Train, or go on with it."""
+    """Train a model, or continue training it."""
     from ase_bec.training.config import read_config
     from ase_bec.training.parallel import processes
     from ase_bec.training.run import Files, train
@@ -76,7 +78,7 @@ def run(options: argparse.Namespace) -> int:
         except FloatingPointError as error:
             raise InputError(str(error)) from error
     if not result.outcome.completed:
-        say("Interrupted: the same command with --resume goes on.")
+        say("Interrupted: run the same command with --resume to continue.")
         return 130
     if together.rank == 0:
         _report(files, result)
@@ -101,7 +103,7 @@ def _held(files: Files, options: argparse.Namespace, rank: int) -> Iterator[None
         return
     _check_output(files, options)
     with locked(*files):
-        _check_output(files, options)  # none has come meanwhile
+        _check_output(files, options)  # none has appeared in the meantime
         yield
 
 

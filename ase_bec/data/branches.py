@@ -24,7 +24,7 @@ def smallest_dipole(dipole: Array, cell: Array, quantum: float = 1.0) -> Array:
     cell : array, shape (3, 3)
         Å, rows are lattice vectors.
     quantum
-        Charge, e, that the dipole is determined up to a lattice vector of.
+        Charge in e; the dipole is defined up to this charge times a lattice vector.
     """
     return shortest_vectors(dipole, quantum * np.asarray(cell))
 
@@ -61,15 +61,15 @@ def fold_polarization(
     r"""Put the polarization of every frame on the branch nearest to a baseline of formal charges.
 
     The cell dipole :math:`D = \Omega P` of a crystal is known up to
-    :math:`\sum_i n_i\,e\,\mathbf a_i`. Those integers :math:`n` are chosen that make
+    :math:`\sum_i n_i\,e\,\mathbf a_i`. The integers :math:`n` are chosen to make
 
     .. math:: \Big| D + \sum_i n_i\,e\,\mathbf a_i - \sum_a q_a \mathbf r_a - D_0 \Big|
 
     smallest. With constant integer charges, an atom wrapped or moved by a lattice vector takes
-    its baseline along, so that structures near one another come on one branch.
+    its baseline along, so that similar structures end up on the same branch.
 
-    Without reference, :math:`D_0 = 0`: right where the dipole beyond that of the formal charges is
-    less than half a quantum. In large cells of a ferroelectric, whose Born charges are far from
+    Without a reference, :math:`D_0 = 0`: correct if the dipole beyond that of the formal charges
+    is less than half a quantum. In large cells of a ferroelectric, whose Born charges are far from
     the formal ones, it is more; then give a reference:
 
     .. math:: D_0 = D^{ref} - \sum_a q_a \mathbf r_a^{ref}
@@ -107,6 +107,16 @@ def fold_polarization(
     ----------
     King-Smith & Vanderbilt, Phys. Rev. B 47, 1651 (1993); Spaldin, J. Solid State Chem. 195,
     2 (2012).
+
+    Examples
+    --------
+    >>> from ase.build import bulk
+    >>> from ase_bec.data import Frame, fold_polarization
+    >>> atoms = bulk("MgO", "rocksalt", 4.2)
+    >>> frame = Frame(atoms, polarization=(0, 0, 0))  # the branch that the code happened to give
+    >>> [folded] = fold_polarization([frame], {"Mg": 2, "O": -2})
+    >>> folded.dipole.round(6) + 0.0  # e·Å, that of the formal charges
+    array([-4.2,  0. ,  0. ])
     """
     if not quantum > 0:
         raise ValueError(f"`quantum` must be positive, got {quantum}")
@@ -128,7 +138,7 @@ def fold_polarization(
 
 
 def _require_whole(charges: Mapping[str, float]) -> None:
-    """Refuse charges with which the branch would depend on the cells that atoms are in."""
+    """Refuse charges that would make the branch depend on which cell each atom is in."""
     parts = {s: float(q) for s, q in charges.items() if abs(float(q) - round(float(q))) > 1e-6}
     if parts:
         listed = ", ".join(f"{s} {q:g} (nearest: {round(q):+d})" for s, q in parts.items())

@@ -15,14 +15,14 @@ from ase_bec.data.work import mismatches
 
 _WAIVED = ("unit_check", "waived")  # key and value in `info` of frames that were taken as they are
 _SUM_RULE = 1e-3  # e, below which residuals are rounding
-_PART, _CHARGE = 0.01, 2.0  # e, of a net charge beside whole ones, and at all
+_PART, _CHARGE = 0.01, 2.0  # e: distance of a net charge from a whole one, and its size
 _NET_FORCE = 0.5  # eV/Å
 
 
 def check_units(frames: Sequence[Frame], units_known: bool = False) -> tuple[str, ...]:
-    """Refuse labels that contradict one another, or whose size no solid has.
+    """Refuse labels that contradict one another, or have a size that no solid has.
 
-    Looks at nearest-neighbour distances, sizes of forces, stress, polarization and Born charges,
+    Checks nearest-neighbour distances, sizes of forces, stress, polarization and Born charges,
     and compares differences of energies between neighbouring frames with the work of forces and
     stress, those of dipoles with Born charges.
 
@@ -31,8 +31,8 @@ def check_units(frames: Sequence[Frame], units_known: bool = False) -> tuple[str
     frames
         Of one file, in order.
     units_known
-        The file is of a program whose units are known. What has a strange size is then a strange
-        calculation: it is noted instead of refused, and waived.
+        The file was written by a program whose units are known. A label of strange size then
+        comes from a strange calculation: it is noted and accepted instead of refused.
 
     Returns
     -------
@@ -42,7 +42,7 @@ def check_units(frames: Sequence[Frame], units_known: bool = False) -> tuple[str
     Raises
     ------
     ValueError
-        Names file, frame and key, and the unit that would explain it.
+        Naming file, frame and key, and the unit that would explain it.
     """
     strange: dict[str, list[Finding]] = {}
     lines = []
@@ -69,10 +69,10 @@ def _take(
     units_known: bool,
     strange: dict[str, list[Finding]],
 ) -> None:
-    """Refuse a finding, or put it to those to be noted."""
+    """Refuse a finding, or add it to those to be noted."""
     frame = next((f for f in frames if f.source == finding.source), frames[0])
     if not units_known and not _is_waived(frame):
-        unit = f"give units={{'{finding.key}': '{finding.unit}'}} (or what it is in), or "
+        unit = f"give units={{'{finding.key}': '{finding.unit}'}} (or its actual unit), or "
         raise ValueError(
             f"{finding.source}: `{finding.key}` {finding.what}; {unit if finding.unit else ''}"
             "check_units=False if it is right"
@@ -82,7 +82,7 @@ def _take(
 
 
 def waive(frames: Iterable[Frame]) -> None:
-    """Mark frames as taken whatever their labels look like, also for readers of what is written."""
+    """Mark frames as accepted whatever their labels look like, also in files written from them."""
     key, value = _WAIVED
     for frame in frames:
         frame.atoms.info[key] = value
@@ -94,7 +94,7 @@ def _is_waived(frame: Frame) -> bool:
 
 
 def notes(frames: Sequence[Frame]) -> tuple[str, ...]:
-    """Lines about what is unusual but may be meant, such as duplicates and broken sum rules."""
+    """Lines about anything unusual that may be intended, such as duplicates."""
     return (
         *_duplicate_notes(frames),
         *_sum_rule_notes(frames),
@@ -154,7 +154,7 @@ def _sum_rule_notes(frames: Sequence[Frame]) -> list[str]:
 
 
 def _charge_notes(frames: Sequence[Frame]) -> list[str]:
-    """A line about net charges that are parts of a charge, or more than an ion's."""
+    """A line about net charges that are not whole, or larger than an ion's."""
     strange = [f for f in frames if abs(f.net_charge - round(f.net_charge)) > _PART]
     strange += [f for f in frames if f not in strange and abs(f.net_charge) > _CHARGE]
     if not strange:
@@ -163,7 +163,7 @@ def _charge_notes(frames: Sequence[Frame]) -> list[str]:
     return [
         f"net charge of {charge:+g} e in {strange[0].source}"
         + (f" and others, {count} frames" if count > 1 else "")
-        + ": is it meant? It is that of the file, or of `net_charge`"
+        + ": is it intended? It is that of the file, or of `net_charge`"
     ]
 
 
@@ -196,7 +196,7 @@ def _unread_notes(frames: Sequence[Frame]) -> list[str]:
                     found[key, label] += 1
     if not found:
         return []
-    listed = ", ".join(f"`{key}` ({count} frames)" for (key, _), count in sorted(found.items()))
+    listed = ", ".join(f"`{key}` (in {count})" for (key, _), count in sorted(found.items()))
     key, label = min(found)
     return [
         f"keys that look like labels were not read: {listed}; name them where they are, such as "
@@ -205,7 +205,7 @@ def _unread_notes(frames: Sequence[Frame]) -> list[str]:
 
 
 def _uneven_notes(frames: Sequence[Frame], units_known: bool) -> list[str]:
-    """Lines about labels that a program has left out in some of its steps."""
+    """Lines about labels that a program left out in some of its steps."""
     counts = {x: sum(x in frame.labels for frame in frames) for x in ("energy", "forces", "stress")}
     return [
         f"{frames[0].source} and on: only {count} of {len(frames)} frames have `{label}`"

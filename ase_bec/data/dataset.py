@@ -37,12 +37,25 @@ class Dataset(Sequence[Frame]):
     frames : iterable of Frame
         At least one.
     notes : iterable of str
-        What reading has found unusual.
+        Anything unusual found while reading.
 
     Raises
     ------
     TypeError
-        If something is no Frame.
+        If something is not a Frame.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from ase.build import bulk
+    >>> from ase_bec.data import Dataset, Frame
+    >>> atoms = bulk("MgO", "rocksalt", 4.2)
+    >>> data = Dataset([Frame(atoms, forces=np.zeros((2, 3))), Frame(atoms)])
+    >>> data
+    Dataset(2 frames, O, Mg)
+    >>> print(data.having("forces").summary())
+    1 frames, 2 atoms: O, Mg
+    labels: forces
     """
 
     def __init__(self, frames: Iterable[Frame], notes: Iterable[str] = ()) -> None:
@@ -98,7 +111,7 @@ class Dataset(Sequence[Frame]):
         Raises
         ------
         ValueError
-            If there is no such label.
+            If a label is unknown.
         """
         for label in labels:
             if label not in LABELS:
@@ -115,7 +128,7 @@ class Dataset(Sequence[Frame]):
         return Dataset(fold_polarization(self, charges, reference=reference), self.notes)
 
     def summary(self) -> str:
-        """Lines about frames, elements, labels, and what is unusual."""
+        """Lines about frames, elements, labels, and anything unusual."""
         counts = {name: sum(name in frame.labels for frame in self) for name in LABELS}
         labels = ", ".join(
             name if n == len(self) else f"{name} ({n} frames)" for name, n in counts.items() if n
@@ -147,12 +160,13 @@ def read_dataset(
     r"""Read structures with first-principles labels.
 
     Extended XYZ, ASE trajectories, VASP OUTCAR and vasprun.xml, Quantum ESPRESSO pw.x (text or
-    XML) and ph.x, ABINIT DDB and phonopy BORN (beside its unit cell), also compressed. All is
-    converted to the units and the index order of :class:`~ase_bec.data.frame.Frame`. Born charges
-    of one file (ph.x) join energy and forces of another (pw.x) of the same structure.
+    XML) and ph.x, ABINIT DDB and phonopy BORN (next to its unit cell), also compressed.
+    Everything is converted to the units and the index order of
+    :class:`~ase_bec.data.frame.Frame`. Born charges of one file (ph.x) join energy and forces of
+    another (pw.x) of the same structure.
 
-    Frames that carry values without an electric field (`energy_zero_field` and the like), as those
-    of a calculation in a field do, get these as labels. Labels in a field without such values
+    Frames that carry zero-field values (`energy_zero_field` and the like), as those of a
+    calculation in a field do, get these as labels. Labels in a field without such values
     come with the frame's `electric_field`, and a note; `charges_from_fields` makes Born charges of
     them.
 
@@ -161,22 +175,22 @@ def read_dataset(
     paths
         One file or several, in order.
     format
-        Name of the format, where it is not to be found from the file.
+        Name of the format, if it cannot be inferred from the file.
     keys
-        For extended XYZ and trajectories: label to the key in the file, such as
+        For extended XYZ and trajectories: the key in the file of each label, such as
         ``{"energy": "E_pbe"}``.
     units
-        For these: label to its unit in the file, such as ``{"forces": "Ry/bohr"}``.
+        For these formats: the unit in the file of each label, such as ``{"forces": "Ry/bohr"}``.
     displacement_first
-        For these: Born charges in the file are [displacement, field].
+        For these formats: Born charges in the file are [displacement, field].
     sum_rule
         None to keep Born charges as they are; "uniform" or symbols of species to make them add up
         to the net charge (:func:`~ase_bec.data.sum_rule.impose_sum_rule`).
     net_charge
-        e, of the structures of files that don't tell it (BORN, DDB, extended XYZ without such a
-        key). Where a file tells it, it must be the same.
+        Net charge in e of structures whose files don't give it (BORN, DDB, extended XYZ without
+        such a key). If a file gives it, the two must agree.
     allow_unconverged
-        Take frames whose calculation has not converged.
+        Accept frames whose calculation has not converged.
     check_units
         Refuse labels that contradict one another, or look as if they were in other units. Files
         of programs have known units: a strange size is noted there.
@@ -194,6 +208,21 @@ def read_dataset(
         If a file is empty, damaged, truncated, of unknown format or contradicts itself; if a
         label has the wrong shape, is not finite, looks like another unit or contradicts another;
         if an unknown key holds an electric field. Names file, frame and key.
+
+    Examples
+    --------
+    >>> from pathlib import Path
+    >>> from tempfile import TemporaryDirectory
+    >>> from ase.build import bulk
+    >>> from ase_bec import read_dataset, write_dataset
+    >>> from ase_bec.data import Frame
+    >>> with TemporaryDirectory() as folder:
+    ...     path = Path(folder) / "frames.xyz"
+    ...     write_dataset(path, Frame(bulk("MgO", "rocksalt", 4.2), energy=-11.9))
+    ...     data = read_dataset(path)
+    >>> print(data.summary())
+    1 frames, 2 atoms: O, Mg
+    labels: energy
     """
     files = [paths] if isinstance(paths, str | os.PathLike) else list(paths)
     if not files:
@@ -239,7 +268,7 @@ def write_dataset(path: Path_, frames: Iterable[Frame | Atoms] | Frame | Atoms) 
     Parameters
     ----------
     path
-        Ends in .xyz or .extxyz, compressed with .gz behind it.
+        Ends in .xyz or .extxyz; followed by .gz, the file is compressed.
     frames
         A :class:`Dataset`, Frames, or Atoms with results of a calculator, whose Born charges may
         be (n, 3, 3).
@@ -247,13 +276,29 @@ def write_dataset(path: Path_, frames: Iterable[Frame | Atoms] | Frame | Atoms) 
     Raises
     ------
     FileNotFoundError
-        If there is no such folder.
+        If the folder does not exist.
     ValueError
-        If there is nothing to write, the name has another ending, or a label is of no use.
+        If there is nothing to write, the name has another ending, or a label is unusable.
+
+    Examples
+    --------
+    >>> from pathlib import Path
+    >>> from tempfile import TemporaryDirectory
+    >>> from ase.build import bulk
+    >>> from ase_bec import read_dataset, write_dataset
+    >>> from ase_bec.data import Frame
+    >>> frame = Frame(bulk("MgO", "rocksalt", 4.2), energy=-11.9, polarization=(0, 0, 0.1))
+    >>> with TemporaryDirectory() as folder:
+    ...     path = Path(folder) / "frames.xyz.gz"
+    ...     write_dataset(path, [frame])
+    ...     read_dataset(path)[0].labels
+    ('energy', 'polarization')
     """
     path = Path(path)
     if not path.name.removesuffix(".gz").endswith((".xyz", ".extxyz")):
-        raise ValueError(f"`path` must end in .xyz or .extxyz (or .gz behind it), got {path}")
+        raise ValueError(
+            f"`path` must end in .xyz or .extxyz (optionally followed by .gz), got {path}"
+        )
     several = [frames] if isinstance(frames, Frame | Atoms) else list(frames)
     if not several:
         raise ValueError("`frames` must hold at least one frame, got none")

@@ -32,7 +32,7 @@ _TOLERANCE = 1e-5  # eV and eV/Å; files keep at least seven digits
 
 
 def field_labels(atoms: Atoms) -> dict[str, Any]:
-    """Give the field labels that Atoms carry, by name."""
+    """Return the field labels that Atoms carry, by name."""
     found = {name: atoms.info[name] for name in FIELD_LABELS if name in atoms.info}
     if FORCES in atoms.arrays:
         found[FORCES] = atoms.arrays[FORCES]

@@ -21,12 +21,12 @@ _CONTROL = bytes(set(range(32)) - set(b"\t\n\r\f")) + b"\x7f"
 
 
 def require_file(path: Path) -> None:
-    """Refuse what is no regular file, before anything waits for it to be read.
+    """Refuse anything but a regular file, before a read could block.
 
     Raises
     ------
     FileNotFoundError
-        If there is no such file.
+        If the file does not exist.
     ValueError
         If it is a folder, a pipe or a device.
     """
@@ -49,7 +49,7 @@ def read_text(path: Path) -> str:
     Raises
     ------
     FileNotFoundError
-        If there is no such file.
+        If the file does not exist.
     ValueError
         If the file is a folder, a pipe, empty, too large, damaged or no text.
     """

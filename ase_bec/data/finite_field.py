@@ -16,8 +16,8 @@ _RANK = 1e-6  # of the largest field, below which a direction counts as missing
 def charges_from_fields(frames: Iterable[Frame]) -> list[Frame]:
     r"""Replace structures computed in fields by one frame each, with Born charges.
 
-    Of each structure there must be one frame without field and others in fields along three
-    independent directions; least squares solve
+    Each structure needs one frame without field and others in fields along three independent
+    directions; least squares solve
 
     .. math:: F_{aj}(E) - F_{aj}(0) = \sum_i E_i Z_{a,ij}, \qquad
               D_i(E) - D_i(0) = \sum_j \alpha_{ij} E_j
@@ -41,6 +41,19 @@ def charges_from_fields(frames: Iterable[Frame]) -> list[Frame]:
     ------
     ValueError
         If a structure lacks its frame without field, forces, or a direction.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from ase.build import bulk
+    >>> from ase_bec.data import Frame, charges_from_fields
+    >>> atoms = bulk("MgO", "rocksalt", 4.2)
+    >>> frames = [Frame(atoms, forces=np.zeros((2, 3)))]
+    >>> for field in 0.01 * np.eye(3):
+    ...     frames.append(Frame(atoms, forces=np.outer([2, -2], field), electric_field=field))
+    >>> [frame] = charges_from_fields(frames)
+    >>> frame.born_effective_charges[:, 2, 2].round(6)
+    array([ 2., -2.])
     """
     frames = list(frames)
     bare = [frame for frame in frames if frame.electric_field is None]

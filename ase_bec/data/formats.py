@@ -41,7 +41,7 @@ class Reading(NamedTuple):
         One of `FORMATS`.
     frames : list of Frame
     notes : tuple of str
-        About the file.
+        Notes about the file.
     """
 
     kind: str
@@ -65,29 +65,30 @@ def read_frames(
     format
         One of `FORMATS`, or None to find it from name and contents.
     allow_unconverged
-        Take what has not converged or ends early.
+        Accept calculations that have not converged or end early.
     net_charge
-        e, of structures whose file doesn't tell; must be that of the file where it does.
+        Net charge in e of structures whose file doesn't give it; must agree with a file that
+        does.
     mapping
         Keys, units and index order, for the formats of `MAPPED` only.
 
     Raises
     ------
     FileNotFoundError
-        If there is no such file.
+        If the file does not exist.
     ValueError
-        If the format is not known, the file is of no use, or options don't belong to its format.
+        If the format is not known, the file is unusable, or options don't belong to its format.
     """
     if format is not None and format not in FORMATS:
         raise ValueError(f"`format` must be of {', '.join(FORMATS)}, got {format!r}")
     name = str(path)
     if format == "ase-traj" or (format is None and is_trajectory(path)):
-        return Reading("ase-traj", read_trajectory(path, **mapping, net_charge=net_charge))
+        return Reading("ase-traj", *read_trajectory(path, **mapping, net_charge=net_charge))
     text = read_text(path)
     kind = format or _detect(path, text)
     if kind == "extxyz":
-        frames = read_extxyz(text, name, **mapping, net_charge=net_charge)
-        return Reading(kind, frames, _end_notes(text, name))
+        frames, notes = read_extxyz(text, name, **mapping, net_charge=net_charge)
+        return Reading(kind, frames, (*notes, *_end_notes(text, name)))
     given = [option for option, value in mapping.items() if value]
     if given:
         raise ValueError(f"{name}: `{given[0]}` is for extended XYZ, not for {kind}")

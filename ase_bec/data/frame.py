@@ -22,6 +22,7 @@ LABELS = (
     "born_effective_charges",
     "polarization",
     "dielectric_tensor",
+    "charges",
 )
 
 
@@ -45,18 +46,20 @@ class Frame:
         e, ``Z[a, i, j]`` :math:`= \partial D_i/\partial r_{aj} = \partial F_{aj}/\partial E_i`:
         field or polarization first, displacement or force second.
     polarization : array, shape (3,)
-        e/Å², :math:`P = D/\Omega` on whatever branch; see
+        e/Å², :math:`P = D/\Omega` on any branch; see
         :func:`~ase_bec.data.branches.fold_polarization`.
     dielectric_tensor : array, shape (3, 3)
         :math:`\varepsilon_\infty`, relative.
+    charges : array, shape (n,)
+        Charge of each atom in e, of whatever partition (such as Bader's).
     electric_field : array, shape (3,)
-        V/Å, that the labels were computed in; None without field.
+        Field in V/Å that the labels were computed in; None without field.
     net_charge : float
         e.
     config_type : str
-        Kind of structure, to split by.
+        Kind of structure, by which data can be split.
     source : str
-        File and number of the frame, to name in messages.
+        File and number of the frame, for messages.
 
     Raises
     ------
@@ -64,6 +67,18 @@ class Frame:
         If `atoms` is not Atoms.
     ValueError
         If a label has the wrong shape or a number that is not finite.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from ase.build import bulk
+    >>> from ase_bec.data import Frame
+    >>> charges = [2.0 * np.eye(3), -1.9 * np.eye(3)]
+    >>> frame = Frame(bulk("MgO", "rocksalt", 4.2), energy=-11.9, born_effective_charges=charges)
+    >>> frame.labels
+    ('energy', 'born_effective_charges')
+    >>> frame.sum_rule_residual.diagonal().round(6)
+    array([0.1, 0.1, 0.1])
     """
 
     atoms: Atoms
@@ -73,6 +88,7 @@ class Frame:
     born_effective_charges: Array | None = None
     polarization: Array | None = None
     dielectric_tensor: Array | None = None
+    charges: Array | None = None
     electric_field: Array | None = None
     net_charge: float = 0.0
     config_type: str | None = None
@@ -91,6 +107,7 @@ class Frame:
             "born_effective_charges": (n, 3, 3),
             "polarization": (3,),
             "dielectric_tensor": (3, 3),
+            "charges": (n,),
             "electric_field": (3,),
             "net_charge": (),
         }
@@ -152,8 +169,8 @@ class Frame:
     def to_atoms(self) -> Atoms:
         """Copy of the structure with the labels as results of an ASE calculator.
 
-        Energy, forces, stress (Voigt), Born charges, polarization and dielectric tensor are the
-        calculator's; net charge, field and `config_type` are in `info`.
+        Energy, forces, stress (Voigt), Born charges, polarization, dielectric tensor and charges
+        are the calculator's; net charge, field and `config_type` are in `info`.
         """
         atoms: Atoms = self.atoms.copy()
         results = {name: getattr(self, name) for name in self.labels}

@@ -97,5 +97,6 @@ def require_zero_field(frames: Iterable[Frame], remedy: str) -> None:
         raise ValueError(
             f"{inside[0].source}: labels must be without electric field, got those in {field} V/Å "
             f"({len(inside)} such frames, without `energy_zero_field`, `forces_zero_field`); "
-            f"{remedy}"
+            f"{remedy}; labels that were computed without field must not stand beside the key "
+            "`electric_field`"
         )

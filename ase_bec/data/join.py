@@ -15,7 +15,7 @@ _TOLERANCE = 5e-3  # Å, to which the files of one calculation give a structure 
 
 
 def join_responses(groups: Iterable[Sequence[Frame]]) -> list[Frame]:
-    """Give frames without energy to those of another file with the same structure.
+    """Join frames without energy to those of another file with the same structure.
 
     Parameters
     ----------

@@ -27,6 +27,7 @@ _ROUNDING = {
     "polarization": (1e-4, 1e-3),
     "dielectric_tensor": (1e-2, 1e-3),
     "electric_field": (1e-9, 1e-6),
+    "charges": (1e-4, 1e-3),
     "net_charge": (1e-6, 0.0),
 }
 _ENTROPY = 0.1  # eV per atom, by which a free energy may differ from the energy
@@ -50,7 +51,7 @@ def frame_from_atoms(
 ) -> Frame:
     r"""Frame of Atoms that carry labels in their calculator's results, `info` or `arrays`.
 
-    Born charges may be (n, 3, 3), (n, 9) row by row, or 9n numbers. A `polarization` beside a
+    Born charges may be (n, 3, 3), (n, 9) row by row, or 9n numbers. A `polarization` next to a
     `born_charge` is a dipole in e·Å, as in the data sets that use that key; elsewhere it is in
     e/Å². Polarizabilities become dielectric tensors,
     :math:`\varepsilon_\infty = 1 + \alpha/(\varepsilon_0\Omega)`, virials stresses,
@@ -66,19 +67,29 @@ def frame_from_atoms(
     source
         File and frame, for messages.
     keys
-        Label to the key that holds it, where it is none of the usual ones, or one of several.
+        The key that holds each label, if it is not a usual one, or one of several.
     units
-        Label to its unit, where it is not that of :class:`Frame`.
+        The unit of each label, if it is not that of :class:`Frame`.
     displacement_first
         Whether the Born charges given are [displacement, field], to be transposed.
     net_charge
-        e, of structures that don't have their own.
+        Net charge in e of structures that don't give their own.
 
     Raises
     ------
     ValueError
         If a label has the wrong shape or a number that is not finite, two values of one label
         disagree, or an unknown key holds an electric field.
+
+    Examples
+    --------
+    >>> from ase.build import bulk
+    >>> from ase_bec.data import frame_from_atoms
+    >>> atoms = bulk("MgO", "rocksalt", 4.2)
+    >>> atoms.info["energy_pbe"] = -0.437
+    >>> frame = frame_from_atoms(atoms, keys={"energy": "energy_pbe"}, units={"energy": "Ha"})
+    >>> round(frame.energy, 2)
+    -11.89
     """
     scales = factors(units)
     chosen = require_keys(keys)
@@ -175,7 +186,7 @@ def _agreed(found: list[_Candidate], atoms: Atoms, source: str) -> dict[str, Any
 
 
 def _alike(name: str, a: Array, b: Array, key: str, atoms: Atoms) -> bool:
-    """Whether two values of a label are equal but for rounding."""
+    """Whether two values of a label are equal up to rounding."""
     if a.shape != b.shape:
         return False
     difference = a - b

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable
 from functools import lru_cache
 from typing import Any
 
 import numpy as np
 
-# In order of preference. Kinds that are no labels (dipole, polarizability, virial) are converted.
+# In order of preference. Kinds that are not labels (dipole, polarizability, virial) are converted.
 ALIASES: dict[str, tuple[str, ...]] = {
     "energy": ("energy", "total_energy", "REF_energy", "dft_energy", "toten", "free_energy"),
     "forces": ("forces", "force", "REF_forces", "dft_forces"),
@@ -32,11 +33,12 @@ ALIASES: dict[str, tuple[str, ...]] = {
         "polarisability",
         "REF_polarisability",
     ),
+    "charges": ("charges", "charges_bader", "bader_charges", "REF_charges"),
     "electric_field": ("electric_field", "REF_electric_field"),
     "net_charge": ("net_charge", "tot_charge", "total_charge", "charge"),
     "config_type": ("config_type",),
 }
-PER_ATOM = ("forces", "born_effective_charges")
+PER_ATOM = ("forces", "born_effective_charges", "charges")
 EXACT = {alias: label for label, aliases in ALIASES.items() for alias in aliases}
 
 # Words of a key that make it look like a label, and those that say that it is something else.
@@ -70,6 +72,15 @@ _CANONICAL = {_canonical(alias): label for alias, label in EXACT.items()}
 def label_of(key: str) -> str | None:
     """Label that a key holds, in upper or lower case, with REF_ or DFT_ before it, or None."""
     return EXACT.get(key) or _CANONICAL.get(_canonical(key))
+
+
+def unusual_notes(keys: Iterable[str], name: str) -> tuple[str, ...]:
+    """A line about keys that are read though they are not spelt as documented."""
+    found = {key: label for key in keys if key not in EXACT and (label := label_of(key))}
+    if not found:
+        return ()
+    listed = ", ".join(f"{label} from `{key}`" for key, label in sorted(found.items()))
+    return (f"{name}: labels were read by unusual keys: {listed}",)
 
 
 @lru_cache(maxsize=4096)

@@ -1,4 +1,4 @@
-"""Net charges that a cell of ions can be meant to have."""
+"""Net charges that a cell of ions can plausibly have."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ LARGEST = 2.0  # e
 
 
 def unlikely_charge(charge: float) -> str | None:
-    """Say why a net charge in e is hardly meant; None where it may be.
+    """Explain why a net charge in e is unlikely to be intended; None if it may be.
 
     A cell of ions has a whole number of elementary charges, and few of them: those of a vacancy or
     an interstitial.
@@ -33,9 +33,9 @@ def settled_charge(source: str, own: float | None, given: float | None) -> float
     source
         File and frame, for messages.
     own
-        What the file says, None where it doesn't.
+        Given by the file; None if not.
     given
-        What the user says, None where he doesn't.
+        Given by the user; None if not.
 
     Raises
     ------

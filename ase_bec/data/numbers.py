@@ -1,6 +1,6 @@
-"""Numbers as programs write them: ASCII digits, and nothing that only Python takes for one.
+"""Numbers as programs write them: ASCII digits, and nothing that only Python accepts as one.
 
-Python reads `1_0` as ten, and digits of any script; no program that files come from does.
+Python reads `1_0` as ten, and digits of any script; the programs that write these files don't.
 """
 
 from __future__ import annotations

@@ -20,7 +20,7 @@ _FAR = 1e4  # Å
 _MARGIN = 0.6  # Å, beyond half the sum of the largest radii, up to which pairs are looked at;
 _BOND = 1.15  # and to so many sums of the largest and smallest: a bond, as a rule
 _MEDIAN_FORCE = 50.0  # eV/Å
-_FORCE, _FORCE_AT_ANY = 100.0, 1000.0  # eV/Å on an atom with no neighbour nearer than:
+_FORCE, _FORCE_AT_ANY = 100.0, 1000.0  # eV/Å on an atom with no neighbour closer than:
 _PRESSED = 0.75  # of the sum of covalent radii
 _ENERGY, _OUTLIER = 1e7, 10.0  # eV per atom, and beyond the median of frames of the same atoms
 _STRESS, _MEDIAN_STRESS = 2.0, 0.4  # eV/Å³, 320 and 64 GPa
@@ -39,11 +39,11 @@ class Finding(NamedTuple):
     source : str
         File and frame.
     key : str
-        The label.
+        Name of the label.
     what : str
-        In words, from the verb on.
+        Description, starting with the verb.
     unit : str
-        That would explain it; empty where none would.
+        Unit that would explain it; empty if none would.
     """
 
     source: str
@@ -58,7 +58,7 @@ def findings(frames: Sequence[Frame]) -> Iterator[Finding]:
     Raises
     ------
     ValueError
-        If something is of no use at all: two atoms in one place, a stress that isn't symmetric.
+        If something is unusable: two atoms in one place, a stress that isn't symmetric.
     """
     distances = _Distances()
     for frame in frames:
@@ -67,7 +67,7 @@ def findings(frames: Sequence[Frame]) -> Iterator[Finding]:
 
 
 def findings_together(frames: Sequence[Frame]) -> Iterator[Finding]:
-    """What is suspicious about frames beside others."""
+    """What is suspicious about frames compared with others."""
     yield from _stresses_together(frames)
     yield from _energies_together(frames)
 
@@ -80,7 +80,7 @@ class _Distances:
         self._slack = 0.0  # Å, by which atoms may approach or part before a limit is reached
 
     def findings(self, frame: Frame) -> Iterator[Finding]:
-        """Pairs too near, or no neighbours at all."""
+        """Pairs too close, or no neighbours at all."""
         if self._frame is not None and _moved(self._frame, frame) < 0.49 * self._slack:
             return
         self._frame = None
@@ -134,7 +134,7 @@ def _pairs(frame: Frame, cutoff: float) -> tuple[Indices, Indices, Array]:
     try:
         i, j, shift = neighbour_list(atoms, cutoff)
     except ValueError as error:
-        raise ValueError(f"{frame.source}: structure is of no use: {error}") from error
+        raise ValueError(f"{frame.source}: structure is unusable: {error}") from error
     vectors = atoms.positions[j] - atoms.positions[i] + shift @ atoms.cell.array
     return i, j, np.sqrt((vectors**2).sum(axis=1))
 

@@ -29,6 +29,18 @@ def impose_sum_rule(frame: Frame, on: str | Sequence[str] = "uniform") -> Frame:
     ------
     ValueError
         If none of the species is in the frame.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from ase.build import bulk
+    >>> from ase_bec.data import Frame, impose_sum_rule
+    >>> charges = [2.0 * np.eye(3), -1.9 * np.eye(3)]
+    >>> frame = Frame(bulk("MgO", "rocksalt", 4.2), born_effective_charges=charges)
+    >>> impose_sum_rule(frame).born_effective_charges[:, 2, 2].round(6)
+    array([ 1.95, -1.95])
+    >>> impose_sum_rule(frame, on="O").born_effective_charges[:, 2, 2].round(6)
+    array([ 2., -2.])
     """
     z, residual = frame.born_effective_charges, frame.sum_rule_residual
     if z is None or residual is None:

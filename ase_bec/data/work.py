@@ -1,4 +1,4 @@
-r"""Labels of neighbouring frames against one another: energies, forces, stress, dipoles.
+r"""Consistency of labels between neighbouring frames: energies, forces, stress, dipoles.
 
 Small steps :math:`\delta_a` of the atoms within a cell that is strained by :math:`\epsilon` change
 energy and dipole by
@@ -20,9 +20,9 @@ from ase_bec.data.branches import smallest_dipole
 from ase_bec.data.frame import Array, Frame
 from ase_bec.lattice import shortest_vectors
 
-_STEP, _STRAIN = 1.0, 0.1  # Å and 1, up to which the formulas are taken
+_STEP, _STRAIN = 1.0, 0.03  # Å and 1, up to which the formulas are taken
 _SLOPE = (0.2, 5.0)  # of a change over what forces say; 0.6 to 1.1 in molecular dynamics
-_CORRELATION = 0.6
+_CORRELATION, _OPPOSITE = 0.6, -0.8  # beyond which a slope, or a sign, is taken seriously
 _PAIRS = 4  # of frames that a slope is fitted to
 _JUMP = (10.0, 1.0)  # times the work of the sizes of forces, and eV, that an energy may rise by
 
@@ -47,7 +47,7 @@ class _Change(NamedTuple):
 
 
 class Mismatch(NamedTuple):
-    """Two labels that contradict each other: which frame, and how in words."""
+    """Two labels that contradict each other: in which frame, and how."""
 
     source: str
     what: str
@@ -62,7 +62,7 @@ def mismatches(frames: Sequence[Frame]) -> Iterator[Mismatch]:
     fit = _fit([c.work for c in plain], [c.rise for c in plain])
     if fit is not None:
         yield _forces_mismatch(plain[0], *fit)
-    strained = [c for c in changes if c.pair.strain.any()]
+    strained = [c for c in changes if c.most < abs(c.strain_work)]
     fit = _fit([c.strain_work for c in strained], [c.rise - c.work for c in strained])
     if fit is not None:
         yield _stress_mismatch(strained[0], *fit)
@@ -112,18 +112,19 @@ def _change(pair: _Pair) -> _Change | None:
         strain_work = float(0.5 * np.sum(tension * strain))
     work = -0.5 * float(np.sum((a.forces + b.forces) * steps))
     sizes = np.sqrt((a.forces**2).sum(axis=1)) + np.sqrt((b.forces**2).sum(axis=1))
-    most = float(0.5 * sizes @ np.sqrt((steps**2).sum(axis=1))) + abs(strain_work)
+    most = float(0.5 * sizes @ np.sqrt((steps**2).sum(axis=1)))
     return _Change(pair, b.energy - a.energy, work, most, strain_work)
 
 
 def _jumps(changes: Sequence[_Change]) -> Iterator[Mismatch]:
-    """Energies that rise or fall by more than the forces could do."""
+    """Energies that rise or fall by more than the forces allow."""
     for change in changes:
-        if abs(change.rise) > _JUMP[0] * change.most + _JUMP[1]:
+        most = change.most + abs(change.strain_work)
+        if abs(change.rise) > _JUMP[0] * most + _JUMP[1]:
             yield Mismatch(
                 change.pair.second.source,
                 f"`energy` differs by {change.rise:+.4g} eV from that of the frame before, where "
-                f"`forces` allow for {change.most:.2g} eV: one of the two is out of line",
+                f"`forces` allow for {most:.2g} eV: one of the two is out of line",
                 "",
             )
 
@@ -135,8 +136,11 @@ def _fit(expected: Sequence[float], found: Sequence[float]) -> tuple[float, floa
         return None
     slope = float(x @ y / (x @ x))
     correlation = float(np.corrcoef(x, y)[0, 1])
-    wrong = not _SLOPE[0] < slope < _SLOPE[1] if correlation > 0 else True
-    return (slope, correlation) if abs(correlation) > _CORRELATION and wrong else None
+    if correlation > 0:
+        wrong = correlation > _CORRELATION and not _SLOPE[0] < slope < _SLOPE[1]
+    else:
+        wrong = correlation < _OPPOSITE and len(x) > _PAIRS
+    return (slope, correlation) if wrong else None
 
 
 def _forces_mismatch(change: _Change, slope: float, correlation: float) -> Mismatch:
@@ -144,7 +148,7 @@ def _forces_mismatch(change: _Change, slope: float, correlation: float) -> Misma
     if correlation < 0:
         what = (
             f"`energy` falls where `forces` do negative work (correlation {correlation:.2f}): "
-            "have they the sign of the gradient?"
+            "do they have the sign of the gradient?"
         )
         return Mismatch(where, what, "give forces, minus the gradient of the energy")
     what = (
@@ -162,8 +166,8 @@ def _stress_mismatch(change: _Change, slope: float, correlation: float) -> Misma
     )
     if correlation < 0:
         advice = "give a stress that is positive under tension, not a pressure"
-        return Mismatch(where, f"{what}: has it the other sign?", advice)
-    return Mismatch(where, what, "give units={'stress': 'GPa'} (or what it is in)")
+        return Mismatch(where, f"{what}: does it have the opposite sign?", advice)
+    return Mismatch(where, what, "give units={'stress': 'GPa'} (or its actual unit)")
 
 
 def _guess(slope: float) -> str:

@@ -44,13 +44,13 @@ class CompiledDescriptor(NamedTuple):
 
 
 def can_compile(vectors: Tensor, training: bool) -> bool:
-    """Whether the compiled path serves: numba, CPU, no second derivative wanted."""
+    """Whether the compiled path can be used: numba, CPU, no second derivative needed."""
     known = vectors.dtype in (torch.float32, torch.float64)
     return HAS_NUMBA and vectors.device.type == "cpu" and known and not training
 
 
 def compiled_features(nb: Neighbourhoods, descriptor: CompiledDescriptor) -> Tensor:
-    """Features (n, *shape) of n centres, once differentiable by ``nb.vectors``."""
+    """Features (n, *shape) of n centres, differentiable once with respect to ``nb.vectors``."""
     announce_compilation(descriptor.forward)
     out: Tensor = _Compiled.apply(  # type: ignore[no-untyped-call]
         nb.vectors, nb.neighbour_species, nb.first, descriptor
@@ -120,7 +120,7 @@ def _backward(
     kept: tuple[NDArray[Any], ...] | None,
     d_out: Tensor,
 ) -> NDArray[Any]:
-    """Derivative by the vectors; ``kept`` as the forward pass left it, None if there was none."""
+    """Derivative with respect to the vectors; ``kept`` from the forward pass, None without one."""
     if kept is None:
         kept = () if d.moments is None else (np.zeros((0, *d.moments), v.dtype),)
     (g,) = _arrays(d_out)

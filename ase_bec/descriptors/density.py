@@ -8,6 +8,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from ase_bec.descriptors.compiled import CompiledDescriptor, compiled_features
 from ase_bec.descriptors.local import LocalDescriptor
 from ase_bec.descriptors.moments import Shell, make_shell, moments
 from ase_bec.descriptors.neighbourhoods import Neighbourhoods
@@ -76,6 +77,18 @@ class NeighbourDensity(LocalDescriptor):
         """Expansion A (n, n_elements, radial, (degree + 1)²) of n centres."""
         shell = make_shell(nb, self.n_elements, self.cutoff)
         return moments(shell, self.radial_functions(shell), self.degree)
+
+    def compiled(self, nb: Neighbourhoods) -> Tensor:
+        """The same by a kernel on the CPU, once differentiable by the vectors."""
+        return compiled_features(nb, self.kernels)
+
+    @cached_property
+    def kernels(self) -> CompiledDescriptor:
+        """Compiled density."""
+        from ase_bec.kernels.density import density_backward, density_forward, density_tables
+
+        tables = density_tables(self.cutoff, self.gaussians, self.degree)
+        return CompiledDescriptor(density_forward, density_backward, tables, self.shape, None)
 
     def radial_functions(self, shell: Shell) -> Tensor:
         """Gaussians times f_c of padded neighbours, (n, K, radial)."""

@@ -7,7 +7,7 @@ from torch import Tensor, nn
 
 __all__ = ["MinMaxScaling"]
 
-TOLERANCE = 0.1  # of a feature's width; nearer ones do no harm (docs/reliability.md)
+TOLERANCE = 0.1  # of a feature's width; closer ones do no harm (docs/reliability.md)
 
 
 class MinMaxScaling(nn.Module):

@@ -1,4 +1,4 @@
-"""Plans of the moment path: function tables sorted into dense arrays, made once.
+"""Plans of the moment path: function tables arranged into dense arrays, made once.
 
 A moment of centre i is A[e, c, lm] = Σ_j w_c(r_ij) Y_lm(r̂_ij) over its neighbours j of element e.
 Every angular function with an integer exponent is a contraction of two moments, minus the term

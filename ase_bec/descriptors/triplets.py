@@ -45,7 +45,7 @@ def triplet_features(
 
     Sums run over an unordered pair of elements; where both are the same, :math:`(j, k)` and
     :math:`(k, j)` both count. Cost and memory grow with the square of the number of neighbours:
-    centres are worked off in chunks, whose intermediates are computed again in the backward pass.
+    centres are processed in chunks, whose intermediates are recomputed in the backward pass.
 
     Differentiable twice. Where :math:`i, j, k` lie on one line, :math:`\sin\theta` has a kink;
     with :math:`\theta_s \ne 0` its derivative is taken as zero there (in float64, closer than

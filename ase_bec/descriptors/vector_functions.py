@@ -44,8 +44,8 @@ class VectorFunctions(LocalDescriptor):
     v2 : sequence of (η in Å^-2, ζ, R_s in Å, θ_s in rad)
         ζ >= 1. Integer ζ up to 32 with θ_s = 0 are fast.
     slope : float
-        Factor on the radial derivative of V2's Gaussian. 1, the true derivative, unless weights
-        fitted with another one are to be reproduced; values do not depend on it.
+        Factor on the radial derivative of V2's Gaussian. 1, the true derivative, except to
+        reproduce weights fitted with another factor; values do not depend on it.
 
     Raises
     ------

@@ -1,4 +1,4 @@
-"""What a model gives to structures: the only place that differentiates."""
+"""What a model gives for structures: the only place that differentiates."""
 
 from __future__ import annotations
 
@@ -44,7 +44,18 @@ class Response:
     dipole : Tensor, (B, 3)
         -∂H/∂E in e·Å, on the branch of the positions as they are.
     outside : Tensor, (N,)
-        How far each atom is out of what the model was made for; suspect beyond 1.
+        How far each atom is outside the range that the model was made for; suspect beyond 1.
+
+    Examples
+    --------
+    >>> from ase_bec import load
+    >>> from ase_bec.evaluation.evaluate import evaluate
+    >>> from ase_bec.system import System
+    >>> from ase_bec.workflows import beta_lithium_phosphate
+    >>> model = load("li3po4-nnp")
+    >>> response = evaluate(model, System.from_atoms([beta_lithium_phosphate()] * 2, model.cutoff))
+    >>> response.energy.shape, response.forces.shape
+    (torch.Size([2]), torch.Size([32, 3]))
     """
 
     energy: Tensor
@@ -82,16 +93,31 @@ def evaluate(
     field : Tensor, (3,) or (B, 3), optional
         E in V/Å; none by default.
     create_graph : bool
-        Let the answer be differentiable by the model's parameters: no compiled kernels.
+        Make the answer differentiable with respect to the model's parameters, without compiled
+        kernels.
     rules : sequence, optional
-        What :func:`rules_of` gives, kept from an earlier call with the same numbers.
+        Result of :func:`rules_of`, kept from an earlier call with the same weights.
     species : Tensor, (N,), optional
-        Element index of every atom, likewise.
+        Element index of every atom, kept likewise.
 
     Raises
     ------
     ValueError
         If an atom's element is unknown to the model.
+
+    Examples
+    --------
+    >>> import torch
+    >>> from ase.build import bulk
+    >>> from ase_bec.evaluation.evaluate import evaluate
+    >>> from ase_bec.models import Model
+    >>> from ase_bec.system import System
+    >>> from ase_bec.terms.formal_charges import FormalCharges
+    >>> model = Model(["Mg", "O"], [FormalCharges(2, [2, -2])])
+    >>> system = System.from_atoms(bulk("MgO", "rocksalt", 4.2), cutoff=3.0)
+    >>> response = evaluate(model, system, torch.tensor([0.0, 0.0, 0.1]))
+    >>> [round(force, 6) for force in response.forces[:, 2].tolist()]
+    [0.2, -0.2]
     """
     if species is None:
         species = species_of(system.numbers, model.elements)
@@ -113,7 +139,7 @@ def evaluate(
 
 
 def rules_of(model: Model, device: torch.device) -> list[Rule | None]:
-    """Each term's own rule, with its numbers of now; None where there is none."""
+    """Each term's own rule, with its current weights; None if it has none."""
     return [term.rule(device) for term in model.terms]  # type: ignore[operator]
 
 
@@ -127,8 +153,8 @@ def born_charges(
 ) -> Tensor:
     r"""Born effective charges Z[a, i, j] = ∂F_aj/∂E_i in e, (N, 3, 3), [field, displacement].
 
-    H is quadratic in the field at most, so that central differences over any step are exact; where
-    it is linear, the forces of its field terms in a unit field are.
+    H is at most quadratic in the field, so central differences over any step are exact; where it is
+    linear, the forces of its field terms in a unit field are exact.
 
     Parameters
     ----------
@@ -136,6 +162,18 @@ def born_charges(
         With terms that feel a field.
     system, field, rules
         As for :func:`evaluate`; rules of the terms that feel a field.
+
+    Examples
+    --------
+    >>> from ase.build import bulk
+    >>> from ase_bec.evaluation.evaluate import born_charges
+    >>> from ase_bec.models import Model
+    >>> from ase_bec.system import System
+    >>> from ase_bec.terms.formal_charges import FormalCharges
+    >>> model = Model(["Mg", "O"], [FormalCharges(2, [2, -2])])
+    >>> system = System.from_atoms(bulk("MgO", "rocksalt", 4.2), cutoff=3.0)
+    >>> born_charges(model, system)[:, 2, 2].tolist()
+    [2.0, -2.0]
     """
     feeling = model.in_field()
     rules = rules_of(feeling, system.positions.device) if rules is None else rules
@@ -161,7 +199,23 @@ def polarizability(
     system: System,
     rules: Sequence[Rule | None] | None = None,
 ) -> Tensor:
-    """∂D_i/∂E_j in e·Å²/V, (B, 3, 3); zero where H is linear in the field."""
+    """∂D_i/∂E_j in e·Å²/V, (B, 3, 3); zero where H is linear in the field.
+
+    Examples
+    --------
+    >>> from ase.build import bulk
+    >>> from ase_bec.evaluation.evaluate import polarizability
+    >>> from ase_bec.models import Model
+    >>> from ase_bec.system import System
+    >>> from ase_bec.terms.term import WholeStructure
+    >>> class Polarizable(WholeStructure):
+    ...     n_elements = 1
+    ...     def forward(self, system, species, field):
+    ...         return -1.5 * field[system.batch].square().sum(dim=1)
+    >>> system = System.from_atoms(bulk("Ar", "fcc", 5.3), cutoff=3.0)
+    >>> polarizability(Model(["Ar"], [Polarizable()]), system)[0].diagonal().tolist()
+    [3.0, 3.0, 3.0]
+    """
     feeling = model.in_field()
     rules = rules_of(feeling, system.positions.device) if rules is None else rules
     return _central(feeling, system, None, rules, lambda r: r.dipole).permute(1, 2, 0)
@@ -174,7 +228,7 @@ def _central(
     rules: Sequence[Rule | None],
     quantity: Callable[[Response], Tensor],
 ) -> Tensor:
-    """Derivative of a quantity by each component of the field, (3, ...)."""
+    """Derivative of a quantity with respect to each component of the field, (3, ...)."""
     here = system.cell.new_zeros(3) if field is None else field
     rows = []
     for unit in torch.eye(3).to(here):
@@ -279,7 +333,7 @@ def _whole(
 
 
 def _gradient(total: Tensor, leaf: Tensor, create_graph: bool) -> Tensor:
-    """Derivative, zero where nothing depends on the leaf."""
+    """Derivative, zero if nothing depends on the leaf."""
     if not total.requires_grad:
         return torch.zeros_like(leaf)
     (found,) = torch.autograd.grad(

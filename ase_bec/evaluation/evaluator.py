@@ -12,6 +12,7 @@ from ase import Atoms
 from numpy.typing import NDArray
 from torch import Tensor
 
+from ase_bec.evaluation.charges import atomic_charges
 from ase_bec.evaluation.evaluate import Response, born_charges
 from ase_bec.evaluation.frozen import FrozenModel, device_of, dtype_of
 from ase_bec.system import System
@@ -27,7 +28,18 @@ _BATCH = 4096  # atoms that are evaluated at once, unless one structure has more
 
 
 class Values(NamedTuple):
-    """A model's answer for one structure of n atoms; see :class:`Response`."""
+    """A model's answer for one structure of n atoms; see :class:`Response`.
+
+    Examples
+    --------
+    >>> from ase_bec import load
+    >>> from ase_bec.evaluation.evaluator import Evaluator
+    >>> from ase_bec.workflows import beta_lithium_phosphate
+    >>> evaluator = Evaluator(load("li3po4-nnp"), "energies and forces")
+    >>> frames = [beta_lithium_phosphate(), beta_lithium_phosphate((2, 1, 1))]
+    >>> [round(values.energy / len(values.energies), 1) for [values] in evaluator.batch(frames)]
+    [-6.3, -6.3]
+    """
 
     energies: Array  # (n,) eV
     forces: Array  # (n, 3) eV/Å
@@ -67,14 +79,14 @@ class Evaluator:
     """Evaluates models on atoms.
 
     It owns frozen copies: moving or training a model afterwards does not change results. Threads
-    may share one; what is kept is replaced as a whole.
+    may share an evaluator; stored results are replaced as a whole.
 
     Parameters
     ----------
     models : Model or sequence of them
         Evaluated together, on one neighbour list.
     concern : str
-        What may be wrong outside the range of the models, for the warning.
+        Which results the warning about the range of the models names.
     device : str or torch.device, optional
         Where to compute; the CPU if not given.
     dtype : torch.dtype or str, optional
@@ -85,7 +97,17 @@ class Evaluator:
     Raises
     ------
     ValueError
-        If there is no such device, or the dtype is another.
+        If the device does not exist, or the dtype is neither.
+
+    Examples
+    --------
+    >>> from ase_bec import load
+    >>> from ase_bec.evaluation.evaluator import Evaluator
+    >>> from ase_bec.workflows import beta_lithium_phosphate
+    >>> evaluator = Evaluator(load("li3po4-nnp"), "energies and forces")
+    >>> [values] = evaluator.values(beta_lithium_phosphate())
+    >>> round(values.energy / 16, 1), values.forces.shape
+    (-6.3, (16, 3))
     """
 
     def __init__(
@@ -104,10 +126,10 @@ class Evaluator:
         self._neighbours = NeighbourList(self.cutoff, skin, self.device)
         self._concern = concern
         self._kept: tuple[_Kept, ...] = ()
-        self.warned = False  #: whether it was said that atoms are outside the range of the models
+        self.warned = False  #: whether the warning about the range of the models was shown
 
     def __getstate__(self) -> dict[str, Any]:
-        """Without what is kept between calls, which copies do not need."""
+        """Without stored results, which copies do not need."""
         neighbours = NeighbourList(self.cutoff, self._neighbours.skin, self.device)
         return {**self.__dict__, "_kept": (), "_neighbours": neighbours}
 
@@ -133,7 +155,7 @@ class Evaluator:
         Raises
         ------
         TypeError, ValueError
-            For unknown elements, and structures that are none.
+            For unknown elements and invalid structures.
         """
         vector = np.zeros(3) if field is None else np.array(field, dtype=float)
         found = self._found(atoms, vector)
@@ -150,7 +172,7 @@ class Evaluator:
         return self._found(atoms, field) is not None
 
     def keep(self, found: Iterable[_Kept]) -> None:
-        """Keep answers that were found elsewhere, in place of others."""
+        """Keep answers that were computed elsewhere, in place of others."""
         self._kept = tuple(found)
 
     def _found(self, atoms: Atoms, field: Array) -> list[Values] | None:
@@ -160,7 +182,7 @@ class Evaluator:
         return None
 
     def last(self, atoms: Atoms) -> list[Values] | None:
-        """What was found last, in whatever field, if it was for these atoms."""
+        """The last answer for these atoms, in any field; None if there is none."""
         return next((kept.values for kept in self._kept if kept.serves(atoms)), None)
 
     def batch(self, frames: Sequence[Atoms], fields: Array | None = None) -> Iterator[list[Values]]:
@@ -171,7 +193,7 @@ class Evaluator:
         frames : sequence of Atoms
             Of any sizes and cells.
         fields : ndarray, (frames, 3), optional
-            Field of each in V/Å; none by default.
+            Field of each frame in V/Å; none by default.
         """
         start = 0
         for some in _portions(frames):
@@ -188,9 +210,16 @@ class Evaluator:
     def born_charges(self, atoms: Atoms, field: Array | None = None) -> Array:
         """Z[a, i, j] in e, (n, 3, 3), [field, displacement], mean over the models."""
         if not self.warned and self.last(atoms) is None:
-            self.values(atoms, field)  # says if there is something to say
+            self.values(atoms, field)  # warns if necessary
         system = self._neighbours.update(atoms)
         return self._mean_charges(system, field)
+
+    def charges(self, atoms: Atoms, field: Array | None = None) -> Array:
+        """Charges of atoms in a field, (n,) in e, mean over the models."""
+        system = self._neighbours.update(atoms)
+        given = None if field is None else torch.as_tensor(np.array(field, dtype=np.float64))
+        found = [atomic_charges(model, system, given) for model in self.models]
+        return _numpy(torch.stack(found).mean(dim=0))
 
     def batch_born_charges(self, frames: Sequence[Atoms]) -> Iterator[Array]:
         """Born charges of each of many structures, evaluated many at once."""
@@ -219,7 +248,7 @@ class Evaluator:
         ]
 
     def _warn(self, found: Sequence[Values]) -> None:
-        """Say once that a model is asked for what it was not made for."""
+        """Warn once if a structure is outside the range of a model."""
         if self.warned:
             return
         suspect = np.max([values.outside for values in found], axis=0) > 1
@@ -227,14 +256,14 @@ class Evaluator:
             self.warned = True
             warnings.warn(
                 f"{suspect.sum()} of {len(suspect)} atoms have an environment outside the range "
-                f"that the model was made for: {self._concern} may be wrong there (this is said "
-                "once; `extras` counts)",
+                f"that the model was made for: {self._concern} may be wrong there (shown once; "
+                "`extras` keeps count)",
                 stacklevel=2,
             )
 
 
 def _portions(frames: Sequence[Atoms]) -> Iterator[Sequence[Atoms]]:
-    """Runs of frames of so many atoms in all as are evaluated at once."""
+    """Consecutive frames, in portions that are evaluated at once."""
     start = atoms = 0
     for stop, frame in enumerate(frames):
         if stop > start and atoms + len(frame) > _BATCH:
@@ -250,7 +279,19 @@ def _numpy(values: Tensor) -> Array:
 
 
 class Job(NamedTuple):
-    """A structure that an evaluator will be asked for, and the field."""
+    """A structure that an evaluator will be asked for, and the field.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from ase_bec import load
+    >>> from ase_bec.evaluation.evaluator import Evaluator, Job
+    >>> from ase_bec.workflows import beta_lithium_phosphate
+    >>> evaluator = Evaluator(load("li3po4-nnp"), "energies and forces")
+    >>> job = Job(evaluator, beta_lithium_phosphate(), np.zeros(3))
+    >>> job.evaluator.knows(job.atoms, job.field)
+    False
+    """
 
     evaluator: Evaluator
     atoms: Atoms
@@ -258,14 +299,28 @@ class Job(NamedTuple):
 
 
 def evaluate_together(jobs: Iterable[Job]) -> None:
-    """Let structures that share models go through them at once.
+    """Evaluate structures that share models together.
 
-    Each evaluator keeps its answers, which :meth:`Evaluator.values` then gives.
+    Each evaluator keeps its answers, which :meth:`Evaluator.values` then returns.
 
     Parameters
     ----------
     jobs : iterable of Job
-        Such as those of the images of a band.
+        For example those of the images of a band.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from ase_bec import load
+    >>> from ase_bec.evaluation.evaluator import Evaluator, Job, evaluate_together
+    >>> from ase_bec.workflows import beta_lithium_phosphate
+    >>> images = [beta_lithium_phosphate() for _ in range(3)]
+    >>> for k, image in enumerate(images):
+    ...     image.positions[0, 0] += 0.1 * k
+    >>> evaluator = Evaluator(load("li3po4-nnp"), "energies and forces")
+    >>> evaluate_together(Job(evaluator, image, np.zeros(3)) for image in images)
+    >>> all(evaluator.knows(image, np.zeros(3)) for image in images)
+    True
     """
     shared: dict[tuple[int, ...], list[Job]] = {}
     for job in jobs:

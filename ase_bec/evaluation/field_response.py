@@ -1,4 +1,4 @@
-"""What a source of charges says of a structure in a field."""
+"""What a source of charges gives for a structure in a field."""
 
 from __future__ import annotations
 
@@ -20,12 +20,21 @@ class FieldResponse(NamedTuple):
     forces : ndarray, (natoms, 3)
         F(E) − F(0) in eV/Å; Σ_i E_i Z[a, i, j] where Z does not depend on the field.
     energy : float or None
-        H(E) − H(0) in eV, whose gradient the forces are; −E·D to first order. None where there is
+        H(E) − H(0) in eV, whose gradient the forces are; −E·D to first order. None if there is
         none.
     dipole : ndarray, (3,), or None
-        D(E) in e·Å of the positions as they are; None where there is none.
+        D(E) in e·Å of the unwrapped positions; None if there is none.
     outside : ndarray, (natoms,), or None
-        How far each atom is out of what the source was made for: suspect beyond 1.
+        How far each atom is outside the range that the source was made for: suspect beyond 1.
+
+    Examples
+    --------
+    >>> from ase.build import bulk
+    >>> from ase_bec.calculators.charges import as_charge_source
+    >>> source = as_charge_source({"Mg": 2, "O": -2})
+    >>> response = source.response(bulk("MgO", "rocksalt", 4.2), [0, 0, 0.1])
+    >>> response.forces[:, 2].round(6)
+    array([ 0.2, -0.2])
     """
 
     forces: Array

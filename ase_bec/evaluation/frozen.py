@@ -1,4 +1,4 @@
-"""Copies of models that nobody changes, ready to be evaluated."""
+"""Copies of models that never change, ready to be evaluated."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ __all__ = ["FrozenModel", "device_of", "dtype_of"]
 class FrozenModel:
     """A copy of a model with its rules, and the element indices of the last structure.
 
-    Copies of this are this: calculators that are copied share it.
+    It is its own copy: calculators that are copied share it.
     """
 
     def __init__(self, model: Model, device: torch.device, dtype: torch.dtype | None) -> None:
@@ -67,7 +67,7 @@ def dtype_of(dtype: torch.dtype | str) -> torch.dtype:
 
 
 def device_of(device: str | torch.device | None) -> torch.device:
-    """Device by its name, the CPU by default; ValueError if this machine has none such."""
+    """Device by its name, the CPU by default; ValueError if this machine does not have it."""
     try:
         found = torch.device("cpu" if device is None else device)
         torch.zeros(1, device=found).cpu()

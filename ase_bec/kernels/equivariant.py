@@ -22,7 +22,9 @@ from ase_bec.kernels.couplings import (
     vectors_backward,
 )
 from ase_bec.kernels.moments import (
+    EVEN,
     Harmonics,
+    even_channels,
     fast,
     gaussian_channels,
     harmonic_constants,
@@ -51,7 +53,7 @@ class EquivariantTables(NamedTuple):
     """Constants of the kernel that do not depend on the weights."""
 
     cutoff: float
-    gaussians: Array  # (K, 2): η, μ
+    gaussians: Array  # (K, 2): η, μ; evenly spaced, of one η
     harmonics: Harmonics
     channels: int
     sizes: Array  # nodes of φ from input to output
@@ -200,7 +202,7 @@ def _neighbour_arrays(t, like, n_elements, width):  # type: ignore[no-untyped-de
         np.empty((BLOCK, n_radial, width)),
         np.empty((BLOCK, width, entries), dtype),
         np.empty((BLOCK, n_elements, n_radial, entries), dtype),
-        np.empty((2, width)),
+        np.empty((4, width)),
         np.zeros((t.harmonics.up.size, width), dtype),
         np.zeros((2 * degree + 2, width), dtype),
         np.empty((n_elements, n_radial, entries), dtype),
@@ -219,7 +221,10 @@ def _block(t, parameters, s, block, at, search, directions, arrays, network, out
     flat, size = moments.reshape((BLOCK, -1, moments.shape[3])), np.empty(BLOCK, np.int64)
     for c in range(block.size):
         n = gather_atoms(at, block[c], t.cutoff, search, atom[c], start[c], geometry[c])
-        gaussian_channels(t.gaussians, geometry[c], n, exponent, weights[c], slopes[c])
+        if t.gaussians.shape[0] <= EVEN:
+            even_channels(t.gaussians, geometry[c], n, exponent, weights[c], slopes[c])
+        else:
+            gaussian_channels(t.gaussians, geometry[c], n, exponent, weights[c], slopes[c])
         harmonic_rows(t.harmonics, geometry[c], n, q, power, y[c])
         moments_forward(weights[c], y[c], start[c], moments[c])
         size[c] = n

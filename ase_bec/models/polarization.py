@@ -31,21 +31,21 @@ class PolarizationModel(Model):
               \partial D^{NN}_i/\partial r_{a,j}
 
     with unwrapped positions r. The first term is multivalued: an ion carried once through the
-    cell changes D by q times the lattice vector, and takes up that work from a field. The second
-    is a periodic function of the positions. Σ_a Z_a = Σ_a q_a·1 exactly.
+    cell changes D by q times the lattice vector, and takes up the corresponding work from
+    a field. The second is a periodic function of the positions. Σ_a Z_a = Σ_a q_a·1 exactly.
 
     Parameters
     ----------
     elements : sequence of str
         Chemical symbols.
     network : LocalDipole
-        Local dipoles, for as many elements: an EquivariantNetwork, a MessagePassingNetwork or a
-        VAFNetwork.
+        Local dipoles for the same number of elements: an EquivariantNetwork, a
+        MessagePassingNetwork or a VAFNetwork.
     formal_charges : mapping or None
         Oxidation number of each element in e. None gives the single-valued model of the source
         paper, in which no lasting current can flow; a warning says so.
     metadata : dict, optional
-        What the model is: plain values, kept in the file.
+        Description of the model: plain values, kept in the file.
 
     Raises
     ------
@@ -113,7 +113,7 @@ class PolarizationModel(Model):
         return self.terms[1]
 
     def config(self) -> dict[str, Any]:
-        """Plain arguments that make this model again, without its numbers."""
+        """Plain arguments that rebuild this model, without its weights."""
         return {
             "elements": list(self.elements),
             "network": {"kind": self.network.kind, **self.network.config()},
@@ -122,7 +122,7 @@ class PolarizationModel(Model):
 
     @classmethod
     def from_config(cls, config: dict[str, Any], metadata: dict[str, Any]) -> PolarizationModel:
-        """Make a model from what :meth:`config` gave."""
+        """Make a model from what :meth:`config` returned."""
         network: Any = term_from_config(len(config["elements"]), config["network"])
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # given when the model was made
@@ -140,7 +140,7 @@ class PolarizationModel(Model):
 
     @contextmanager
     def _evaluator(self) -> Iterator[Evaluator]:
-        """Of the numbers of now: a model may be trained between two calls, which warn once."""
+        """Evaluator with the current weights: a model may be trained between two calls."""
         evaluator = Evaluator(self, "Born charges")
         evaluator.warned = self._warned
         try:

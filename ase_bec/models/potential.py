@@ -1,4 +1,4 @@
-"""Neural-network potential: a network of symmetry functions, and repulsion where it ends."""
+"""Neural-network potential: a network of symmetry functions, and repulsion beyond its range."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ class NeuralNetworkPotential(Model):
     .. math:: U = \sum_i \left[ E^0_{Z_i} + \mathrm{NN}_{Z_i}(\mathbf{x}_i) \right] + U_{core}
 
     with x_i the scaled symmetry functions of atom i (:class:`NetworkEnergy`), and a repulsion
-    of atoms nearer than any in the training data (:class:`CoreRepulsion`).
+    of atoms closer than any in the training data (:class:`CoreRepulsion`).
 
     Parameters
     ----------
@@ -30,7 +30,7 @@ class NeuralNetworkPotential(Model):
     cutoff, g2, g5, g4, hidden, activation, scaling, offsets
         As for :class:`NetworkEnergy`.
     metadata : dict, optional
-        What the model is: plain values, kept in the file.
+        Description of the model: plain values, kept in the file.
 
     Raises
     ------
@@ -82,12 +82,12 @@ class NeuralNetworkPotential(Model):
         return found
 
     def config(self) -> dict[str, Any]:
-        """Plain arguments that make this model again, without its numbers."""
+        """Plain arguments that rebuild this model, without its weights."""
         return {"elements": list(self.elements), **self.network.config()}
 
     @classmethod
     def from_config(
         cls, config: dict[str, Any], metadata: dict[str, Any]
     ) -> NeuralNetworkPotential:
-        """Make a model from what :meth:`config` gave."""
+        """Make a model from what :meth:`config` returned."""
         return cls(**config, metadata=metadata)

@@ -25,7 +25,7 @@ the first two of its results and adds to the others."""
 
 
 def serves(term: Term, device: torch.device) -> bool:
-    """Whether compiled code may stand for a term: numba, CPU, no second derivative wanted.
+    """Whether compiled code may replace a term: numba, CPU, no second derivative needed.
 
     A class that inherits its rule may have another formula: it is left to torch.
     """
@@ -40,7 +40,7 @@ def weights_by_element(
 ) -> tuple[Array, int, Tensor] | None:
     """Layer sizes, activation and numbers (n_elements, …) for the kernel of a perceptron.
 
-    None if the networks are not plain ones, as `ase_bec.networks.mlp` makes them.
+    None unless the networks are plain ones, as `ase_bec.networks.mlp` makes them.
     """
     from ase_bec.kernels import perceptron
 
@@ -64,9 +64,9 @@ class CompiledEnergy:
     ----------
     kernel : Kernel
     arguments
-        What it takes beside.
+        Its further arguments.
     worth : int
-        Centres that are worth a thread.
+        Number of centres that justify a thread.
     """
 
     def __init__(self, kernel: Kernel, *arguments: Any, worth: int = 8) -> None:

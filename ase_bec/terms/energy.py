@@ -45,11 +45,22 @@ class NetworkEnergy(LocalEnergy):
     Raises
     ------
     ValueError
-        If shapes disagree, or there is no function.
+        If shapes disagree, or no function is given.
 
     References
     ----------
     J. Behler and M. Parrinello, Phys. Rev. Lett. 98, 146401 (2007).
+
+    Examples
+    --------
+    >>> from ase.build import bulk
+    >>> from ase_bec.evaluation.evaluator import Evaluator
+    >>> from ase_bec.models import Model
+    >>> from ase_bec.terms.energy import NetworkEnergy
+    >>> network = NetworkEnergy(2, 4.0, g2=[(0.5, 2.0)], g5=[(0.1, 2, 1)], offsets=(-5.0, -3.0))
+    >>> evaluator = Evaluator(Model(["Na", "Cl"], [network]), "energies")
+    >>> evaluator.values(bulk("NaCl", "rocksalt", 5.6))[0].energies.shape
+    (2,)
     """
 
     kind = "symmetry-functions"
@@ -100,7 +111,7 @@ class NetworkEnergy(LocalEnergy):
         return self
 
     def config(self) -> dict[str, Any]:
-        """Plain arguments that make this term again, without its numbers."""
+        """Plain arguments that rebuild this term, without its weights."""
         return {
             "cutoff": self.cutoff,
             "g2": [list(row) for row in self.descriptor.g2],
@@ -127,7 +138,7 @@ class NetworkEnergy(LocalEnergy):
         return out
 
     def rule(self, device: torch.device) -> Rule | None:
-        """Compiled kernel on the CPU, for what it knows: G2, and G5 of whole-number ζ."""
+        """Compiled kernel on the CPU, for G2, and G5 with whole-number ζ."""
         descriptor = self.descriptor
         if not serves(self, device) or descriptor.g4 or descriptor.explicit:
             return None

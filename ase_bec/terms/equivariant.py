@@ -30,7 +30,7 @@ class EquivariantNetwork(LocalDipole, InvariantNetwork):
     The density A of the neighbours (:class:`NeighbourDensity`) is contracted over elements and
     radial functions to a few learned channels B_{q,lm}. The vectors are every coupling of two
     channels of degrees l and l + 1 to degree one, the invariants G are the radial functions and
-    the power spectrum Σ_m B_q B_q'. So D is exactly O(3)-equivariant, and translation of all atoms
+    the power spectrum Σ_m B_q B_q'. So D is exactly O(3)-equivariant, and translating all atoms
     does not change it: Σ_a ∂D/∂r_a = 0.
 
     Parameters
@@ -48,7 +48,16 @@ class EquivariantNetwork(LocalDipole, InvariantNetwork):
     hidden : sequence of int
         Nodes of the hidden layers of φ.
     kinds : int, optional
-        Kinds of neighbour in the density: the elements, and messages beside them.
+        Kinds of neighbour in the density: the elements, plus messages if any.
+
+    Examples
+    --------
+    >>> from ase.build import bulk
+    >>> from ase_bec import EquivariantNetwork, PolarizationModel
+    >>> network = EquivariantNetwork(2, cutoff=4.0, radial=4, degree=2, channels=2, hidden=(8,))
+    >>> model = PolarizationModel(["Na", "Cl"], network, {"Na": 1, "Cl": -1})
+    >>> model.born_charges(bulk("NaCl", "rocksalt", 5.6)).shape
+    (2, 3, 3)
     """
 
     kind = "equivariant"
@@ -77,7 +86,7 @@ class EquivariantNetwork(LocalDipole, InvariantNetwork):
         self.double()
 
     def config(self) -> dict[str, Any]:
-        """Plain arguments that make this network again, without its numbers."""
+        """Plain arguments that rebuild this network, without its weights."""
         return {
             "cutoff": self.cutoff,
             "radial": self.density.radial,
@@ -120,7 +129,7 @@ class EquivariantNetwork(LocalDipole, InvariantNetwork):
         return _bounded(dipoles[:, 0], self.bounds()[species])
 
     def bounds(self) -> Tensor:
-        """Limits by element, infinite where there is none."""
+        """Limits by element, infinite if there is none."""
         return self.limit.masked_fill(self.limit >= UNLIMITED, torch.inf)
 
     def set_scales(self, density: Tensor, species: Tensor) -> None:
@@ -134,14 +143,14 @@ class EquivariantNetwork(LocalDipole, InvariantNetwork):
                     self.size[element] = spreads((chosen**2).mean(dim=(0, 2)).sqrt())
 
     def silence(self) -> None:
-        """Let all dipoles be zero, as is best before a training."""
+        """Set all dipoles to zero, as is best before training."""
         for network in self.networks:
             last = network[-1]  # type: ignore[index]
             nn.init.zeros_(last.weight)
             nn.init.zeros_(last.bias)
 
     def set_limits(self, densities: Iterable[tuple[Tensor, Tensor]], margin: float = 1.5) -> None:
-        """Let the limits be `margin` times the largest dipoles of given densities and species."""
+        """Set the limits to `margin` times the largest dipoles of given densities and species."""
         self.limit.fill_(UNLIMITED)
         largest = torch.zeros_like(self.limit)
         with torch.no_grad():
@@ -176,7 +185,7 @@ def coupling(l: int) -> Tensor:  # noqa: E741
     r"""Coefficients that couple degrees l and l + 1 to a vector.
 
     :math:`\hat u_\alpha Y_{lm} = \sum_{m'} T_{m',m\alpha} Y_{l+1,m'} + \ldots`, so that
-    :math:`\sum_{mm'} T_{m',m\alpha} B_{lm} C_{l+1,m'}` turns as a vector.
+    :math:`\sum_{mm'} T_{m',m\alpha} B_{lm} C_{l+1,m'}` transforms as a vector.
 
     Returns
     -------

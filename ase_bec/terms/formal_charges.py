@@ -28,6 +28,17 @@ class FormalCharges(WholeStructure):
         Number of elements.
     charges : sequence of float
         q of each element in e.
+
+    Examples
+    --------
+    >>> from ase.build import bulk
+    >>> from ase_bec.evaluation.evaluator import Evaluator
+    >>> from ase_bec.models import Model
+    >>> from ase_bec.terms.formal_charges import FormalCharges
+    >>> evaluator = Evaluator(Model(["Mg", "O"], [FormalCharges(2, [2, -2])]), "dipoles")
+    >>> [values] = evaluator.values(bulk("MgO", "rocksalt", 4.2))
+    >>> values.dipole.round(6) + 0.0  # e·Å
+    array([-4.2,  0. ,  0. ])
     """
 
     kind = "formal-charges"
@@ -41,7 +52,7 @@ class FormalCharges(WholeStructure):
         self.values = tuple(float(q) for q in charges)
 
     def config(self) -> dict[str, Any]:
-        """Plain arguments that make this term again."""
+        """Plain arguments that rebuild this term."""
         return {"charges": list(self.values)}
 
     def of(self, species: Tensor) -> Tensor:

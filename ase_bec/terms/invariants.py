@@ -33,6 +33,15 @@ class InvariantNetwork(nn.Module):
         Nodes of the hidden layers.
     outputs : int
         Numbers that come out.
+
+    Examples
+    --------
+    >>> import torch
+    >>> from ase_bec.terms.invariants import InvariantNetwork
+    >>> network = InvariantNetwork(2, 6, degree=2, channels=3, hidden=(8,), outputs=4)
+    >>> density = torch.rand(5, 2, 3, 9, dtype=torch.float64)  # 5 centres, 2 elements, 3 functions
+    >>> network(density, torch.tensor([0, 1, 1, 0, 1])).shape
+    torch.Size([5, 4])
     """
 
     mean: Tensor

@@ -1,4 +1,4 @@
-"""What model files and checkpoints may hold: looked at before anything is built of it."""
+"""What model files and checkpoints may hold, checked before anything is built from it."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ _WEIGHTS = 10**8  # of one kind
 
 
 def reason(error: BaseException) -> str:
-    """First line of an error of torch, without advice to load what could execute code."""
+    """First line of a torch error, without its advice to load files that could execute code."""
     if isinstance(error, UnpicklingError):
         found = re.search(r"GLOBAL ([\w.]+)", str(error))
         what = f"`{found[1]}`" if found else "other content"
@@ -32,7 +32,7 @@ def reason(error: BaseException) -> str:
 
 
 def load_plain(path: Path) -> Any:
-    """Content of a torch file of numbers, texts, lists and dicts; nothing of it is executed.
+    """Content of a torch file of numbers, strings, lists and dicts; none of it is executed.
 
     Raises
     ------
@@ -58,19 +58,19 @@ def load_plain(path: Path) -> Any:
 
 
 def check_model(content: dict[str, Any], size: int) -> None:
-    """Refuse a model that could not be built or would be absurd.
+    """Refuse a model that could not be built or makes no sense.
 
     Parameters
     ----------
     content
         With `config`, `state` and `metadata`.
     size
-        Of the file in bytes.
+        Size of the file in bytes.
 
     Raises
     ------
     ValueError
-        Names what is too large, too deep or no number.
+        Naming what is too large, too deep or not a number.
     """
     for part in ("config", "metadata"):
         _check_depth(part, content.get(part))
@@ -95,7 +95,7 @@ def check_number(name: str, value: float) -> None:
 
 
 def _check_depth(name: str, content: Any) -> None:
-    """Refuse what is nested too deeply or has too many entries."""
+    """Refuse anything nested too deeply or with too many entries."""
     level, entries = [content], 0
     for _ in range(_DEPTH):
         level = [
@@ -130,7 +130,7 @@ def check_sizes(config: Any) -> None:
     Raises
     ------
     ValueError
-        Names the size and its limit.
+        Naming the size and its limit.
     """
     elements = config.get("elements") if isinstance(config, dict) else None
     n = len(elements) if isinstance(elements, list | tuple) else 1
@@ -158,7 +158,7 @@ def check_sizes(config: Any) -> None:
 
 
 def _whole(value: Any) -> int:
-    """Size that is given, 1 where none is."""
+    """The given size, or 1."""
     return value if type(value) is int else 1
 
 

@@ -26,9 +26,9 @@ class MessagePassingNetwork(LocalDipole):
 
     .. math:: A'_{i,q,k,lm} = \sum_j h_{j,q}\, R_k(r_{ij})\, Y_{lm}(\hat r_{ij})
 
-    An :class:`EquivariantNetwork` gives the dipole from both. So an atom sees as far as twice the
-    cutoff, and what surrounds its neighbours: more accurate where bonds have long memories, such
-    as in perovskites, at about three times the cost of a training step. It runs in torch alone and
+    An :class:`EquivariantNetwork` gives the dipole from both. So an atom sees up to twice the
+    cutoff, including what surrounds its neighbours: more accurate where correlations are long, as
+    in perovskites, at about three times the cost of a training step. It runs in torch only and
     needs the whole structure at once.
 
     Parameters
@@ -36,7 +36,16 @@ class MessagePassingNetwork(LocalDipole):
     n_elements, cutoff, radial, degree, channels, hidden
         As for :class:`EquivariantNetwork`.
     messages : int
-        Numbers that every atom sends.
+        How many numbers every atom sends.
+
+    Examples
+    --------
+    >>> from ase.build import bulk
+    >>> from ase_bec import MessagePassingNetwork, PolarizationModel
+    >>> network = MessagePassingNetwork(2, cutoff=4.0, radial=4, degree=2, channels=2, hidden=(8,))
+    >>> model = PolarizationModel(["Na", "Cl"], network, {"Na": 1, "Cl": -1})
+    >>> model.born_charges(bulk("NaCl", "rocksalt", 5.6)).shape
+    (2, 3, 3)
     """
 
     kind = "message-passing"
@@ -70,11 +79,11 @@ class MessagePassingNetwork(LocalDipole):
 
     @property
     def limit(self) -> Tensor:
-        """Largest dipoles that are left as they are, (n_elements,) in e·Å."""
+        """Largest dipoles that are left unchanged, (n_elements,) in e·Å."""
         return self.dipoles.limit
 
     def config(self) -> dict[str, Any]:
-        """Plain arguments that make this network again, without its numbers."""
+        """Plain arguments that rebuild this network, without its weights."""
         return self.dipoles.config() | {"messages": self.n_messages}
 
     def forward(self, nb: Neighbourhoods) -> Tensor:
@@ -105,7 +114,7 @@ class MessagePassingNetwork(LocalDipole):
         return density, moments(received, weights, self.dipoles.degree)
 
     def sent(self, density: Tensor, species: Tensor) -> Tensor:
-        """Messages h (n, n_messages), between -1 and 1 whatever the network is asked for."""
+        """Messages h (n, n_messages), always between -1 and 1."""
         return torch.tanh(self.messages(density, species))
 
     def from_densities(self, density: Tensor, second: Tensor, species: Tensor) -> Tensor:

@@ -26,14 +26,25 @@ class Model(nn.Module):
     elements : sequence of str
         Chemical symbols; their order is that of the terms' element indices.
     terms : iterable of Term
-        Summands of the enthalpy, each made for as many elements.
+        Summands of the enthalpy, each made for the same number of elements.
     metadata : dict, optional
-        What the model is: plain values, kept in the file.
+        Description of the model: plain values, kept in the file.
 
     Raises
     ------
     ValueError, TypeError
-        If an element is unknown or repeated, or a term is none or made for other elements.
+        If an element is unknown or repeated, or a term is not a Term or is for other elements.
+
+    Examples
+    --------
+    >>> from ase_bec.models import Model
+    >>> from ase_bec.terms.formal_charges import FormalCharges
+    >>> from ase_bec.terms.repulsion import CoreRepulsion
+    >>> model = Model(["Mg", "O"], [FormalCharges(2, [2, -2]), CoreRepulsion(2)])
+    >>> model.has_energy, model.has_dipole
+    (True, True)
+    >>> [term.kind for term in model.in_field().terms]
+    ['formal-charges']
     """
 
     kind: ClassVar[str] = "model"
@@ -73,7 +84,7 @@ class Model(nn.Module):
     @property
     def has_energy(self) -> bool:
         """Whether there is an energy without field."""
-        return any(term.in_field != "linear" for term in self._listed())
+        return any(not term.vanishes for term in self._listed())
 
     @property
     def has_dipole(self) -> bool:
@@ -81,13 +92,18 @@ class Model(nn.Module):
         return any(term.in_field != "none" for term in self._listed())
 
     @property
+    def has_charges(self) -> bool:
+        """Whether atoms have charges."""
+        return any(term.has_charges for term in self._listed())
+
+    @property
     def dtype(self) -> torch.dtype:
-        """Floating dtype of its numbers; double where there are none."""
+        """Floating dtype of its parameters; double if there are none."""
         return next((x.dtype for x in self.parameters()), torch.float64)
 
     def without_field(self) -> Model:
         """The terms that do not vanish without field."""
-        return Model(self.elements, [t for t in self._listed() if t.in_field != "linear"])
+        return Model(self.elements, [t for t in self._listed() if not t.vanishes])
 
     def in_field(self) -> Model:
         """The terms that feel a field."""
@@ -97,7 +113,7 @@ class Model(nn.Module):
         return list(self.terms)  # type: ignore[arg-type]
 
     def config(self) -> dict[str, Any]:
-        """Plain arguments that make this model again, without its numbers."""
+        """Plain arguments that rebuild this model, without its weights."""
         terms = [{"kind": term.kind, **term.config()} for term in self._listed()]
         return {"elements": list(self.elements), "terms": terms}
 
@@ -107,19 +123,19 @@ class Model(nn.Module):
 
     @classmethod
     def from_config(cls, config: dict[str, Any], metadata: dict[str, Any]) -> Model:
-        """Make a model from what :meth:`config` gave."""
+        """Make a model from what :meth:`config` returned."""
         elements = config["elements"]
         terms = [term_from_config(len(elements), options) for options in config["terms"]]
         return cls(elements, terms, metadata)
 
 
 def term_from_config(n_elements: int, config: dict[str, Any]) -> Term:
-    """Make a term from its kind and what its ``config`` gave.
+    """Make a term from its kind and what its ``config`` returned.
 
     Raises
     ------
     ValueError
-        If there is no such kind.
+        If the kind is unknown.
     """
     options = dict(config)
     kind = options.pop("kind")

@@ -1,4 +1,4 @@
-"""Repulsion between atoms nearer than any that a potential was trained on."""
+"""Repulsion between atoms closer than any that a potential was trained on."""
 
 from __future__ import annotations
 
@@ -21,8 +21,8 @@ class CoreRepulsion(LocalEnergy):
 
     .. math:: U = \sum_{a<b} K \max(0,\, d_{ab} - r_{ab})^3 , \qquad K = 100\ \mathrm{eV/Å^3}
 
-    A network knows nothing of distances shorter than it has seen, and often attracts there. Its
-    atomic energies are bounded, so this wins in the end, with two continuous derivatives.
+    A network knows nothing about distances shorter than it has seen, and often attracts there. Its
+    atomic energies are bounded, so the repulsion, with two continuous derivatives, wins eventually.
 
     Parameters
     ----------
@@ -32,7 +32,21 @@ class CoreRepulsion(LocalEnergy):
     Attributes
     ----------
     closest : Tensor, (n_elements, n_elements)
-        Distance d of each pair of elements in Å; 0 where there is no repulsion.
+        Distance d of each pair of elements in Å; 0 for no repulsion.
+
+    Examples
+    --------
+    A chain with spacing 0.1 Å below 2.1 Å: one pair per atom, of 100 × 0.1³ eV:
+
+    >>> from ase import Atoms
+    >>> from ase_bec.evaluation.evaluator import Evaluator
+    >>> from ase_bec.models import Model
+    >>> from ase_bec.terms.repulsion import CoreRepulsion
+    >>> repulsion = CoreRepulsion(1)
+    >>> repulsion.closest[:] = 2.1
+    >>> chain = Atoms("Ar", cell=(2.0, 9, 9), pbc=True)
+    >>> round(Evaluator(Model(["Ar"], [repulsion]), "energies").values(chain)[0].energy, 6)
+    0.1
     """
 
     kind = "core-repulsion"
@@ -50,7 +64,7 @@ class CoreRepulsion(LocalEnergy):
         return float(self.closest.max())
 
     def config(self) -> dict[str, Any]:
-        """There is nothing but the distances."""
+        """Empty: the distances are weights."""
         return {}
 
     def rule(self, device: torch.device) -> Rule | None:

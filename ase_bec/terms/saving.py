@@ -52,6 +52,6 @@ def _check_plain(path: Path) -> None:
         torch.load(path, weights_only=True)
     except UnpicklingError as error:
         raise ValueError(
-            "`metadata` must hold numbers, texts, tensors, and lists and dicts of them, got "
+            "`metadata` must hold numbers, strings, tensors, and lists and dicts of them, got "
             f"{reason(error)}"
         ) from error

@@ -26,8 +26,8 @@ class VAFNetwork(LocalDipole):
     .. math:: D_{i,\alpha} = \mathrm{NN}_{Z_i}(\mathbf V_i^\alpha)
 
     with one network for every axis, evaluated on the structure turned so that α is z. D is
-    invariant under rotation about the axis, but not equivariant under others; train it on every
-    axis.
+    invariant under rotation about the axis, but not equivariant under other rotations; train it on
+    every axis.
 
     Parameters
     ----------
@@ -45,11 +45,20 @@ class VAFNetwork(LocalDipole):
     Raises
     ------
     ValueError
-        If there is no vector function, or one is of no use.
+        If no vector function is given, or one is invalid.
 
     References
     ----------
     K. Shimizu et al., arXiv:2305.19546.
+
+    Examples
+    --------
+    >>> from ase.build import bulk
+    >>> from ase_bec import PolarizationModel, VAFNetwork
+    >>> network = VAFNetwork(2, 4.0, v1=[(0.5, 2.0)], v2=[(0.1, 2.0, 0.0, 0.0)])
+    >>> model = PolarizationModel(["Na", "Cl"], network, {"Na": 1, "Cl": -1})
+    >>> model.born_charges(bulk("NaCl", "rocksalt", 5.6)).shape
+    (2, 3, 3)
     """
 
     kind = "vaf"
@@ -76,7 +85,7 @@ class VAFNetwork(LocalDipole):
         self.hidden, self.activation = tuple(int(n) for n in hidden), activation
 
     def config(self) -> dict[str, Any]:
-        """Plain arguments that make this network again, without its numbers."""
+        """Plain arguments that rebuild this network, without its weights."""
         return {
             "cutoff": self.cutoff,
             "v1": [list(row) for row in self.descriptor.v1],

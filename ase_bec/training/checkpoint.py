@@ -1,4 +1,4 @@
-"""Checkpoints: all that a training needs to go on as if never interrupted."""
+"""Checkpoints: all that a training needs to resume as if never interrupted."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ FORMAT, VERSION = "ase_bec checkpoint", 1
 
 
 def write_checkpoint(path: Path, content: dict[str, Any]) -> None:
-    """Put a checkpoint in place at once; an interrupted write leaves the older one."""
+    """Write a checkpoint atomically; an interrupted write leaves the older one."""
     with atomic_path(path) as temporary, temporary.open("wb") as file:
         torch.save({"format": FORMAT, "version": VERSION, **content}, file)
 
@@ -34,7 +34,7 @@ def read_checkpoint(path: Path) -> dict[str, Any]:
         If the file is something else or damaged.
     """
     if not path.is_file():
-        raise FileNotFoundError(f"there is no checkpoint `{path}` to go on from")
+        raise FileNotFoundError(f"there is no checkpoint `{path}` to resume from")
     try:
         content = load_plain(path)
     except (UnpicklingError, ValueError) as error:
@@ -59,6 +59,6 @@ def check_identity(path: Path, found: dict[str, Any], wanted: dict[str, Any]) ->
     """
     for key, (old, new) in differing(found, wanted).items():
         raise ValueError(
-            f"`{path}` is of a training with `{key}` {old!r}, got {new!r}: "
-            "resume with the same settings and files, or begin anew"
+            f"`{path}` belongs to a training with `{key}` {old!r}, got {new!r}: "
+            "resume with the same settings and files, or start again"
         )

@@ -18,7 +18,7 @@ __all__ = ["Config", "DataOptions", "TrainingOptions", "read_config"]
 
 @dataclass(frozen=True)
 class DataOptions:
-    """Section ``[data]``: what is read, and how it is split.
+    """Section ``[data]``: what to read, and how to split it.
 
     Attributes
     ----------
@@ -29,9 +29,18 @@ class DataOptions:
     split : str
         ``random`` frames, whole kinds of ``config_type``, or a ``block`` at the end of the files.
     validation, test : float or list of str
-        Part of the frames, between 0 and 1; or names of kinds, with ``config_type``.
+        Fraction of the frames, between 0 and 1; or names of kinds, with ``config_type``.
     seed : int
-        Of the split.
+        Seed of the split.
+    less : str
+        Saved model, or bundled name, that is to stand beside the trained one: energies, forces and
+        stress are those less its own; relative to the working folder.
+
+    Examples
+    --------
+    >>> from ase_bec.training import DataOptions
+    >>> DataOptions(files=("frames.xyz",), validation=0.2).split
+    'random'
     """
 
     files: tuple[str, ...]
@@ -44,38 +53,52 @@ class DataOptions:
     validation: float | tuple[str, ...] = 0.1
     test: float | tuple[str, ...] = 0.0
     seed: int = 0
+    less: str = ""
 
 
 @dataclass(frozen=True)
 class TrainingOptions:
-    """Section ``[training]``: how the parameters are found.
+    """Section ``[training]``: how the parameters are optimised.
 
     Attributes
     ----------
     epochs : int
         Passes over the training frames with Adam.
     batch : int
-        Frames in a step.
+        Frames per step.
     rate : float
-        Largest learning rate, after a rise over the part ``warmup`` of all steps; then it falls
-        along a cosine to the part ``final`` of it.
+        Largest learning rate, reached after the fraction ``warmup`` of all steps; then it falls
+        along a cosine to the fraction ``final`` of it.
     clip : float
-        Largest norm of the gradient; 0 for any.
+        Largest norm of the gradient; 0 for no limit.
     average : float
         Decay per step of the moving average of the parameters that is validated and saved in
         their place; 0 for none.
+    decay : float
+        Part of the parameters that a step takes away, over its learning rate; few data are learned
+        by heart without.
     lbfgs : int
-        Passes with L-BFGS after Adam, of ten iterations each, over all frames and without chance.
+        Passes with L-BFGS after Adam, of ten iterations each, over all frames, without randomness.
     interval : int
         Passes from one validation and checkpoint to the next.
     patience : int
         Validations without improvement after which training stops; 0 to never stop early.
     seed : int
-        Of the first parameters, the order of frames, and directions.
+        Seed of the initial parameters, the order of frames, and the directions.
     dtype : str
         ``float32`` or ``float64``. The model is saved in float64.
     device : str
-        As torch names it.
+        Device, as torch names it.
+
+    Examples
+    --------
+    >>> from ase_bec.training import TrainingOptions
+    >>> TrainingOptions(epochs=50, dtype="float64").rate
+    0.01
+    >>> TrainingOptions(batch=0)
+    Traceback (most recent call last):
+        ...
+    ValueError: `training.batch` must be 1 or more, got 0
     """
 
     epochs: int = 200
@@ -85,6 +108,7 @@ class TrainingOptions:
     final: float = 1e-4
     clip: float = 1.0
     average: float = 0.0
+    decay: float = 0.0
     lbfgs: int = 0
     interval: int = 5
     patience: int = 0
@@ -95,7 +119,7 @@ class TrainingOptions:
     def __post_init__(self) -> None:
         for name in ("batch", "interval"):
             _require(getattr(self, name) >= 1, f"training.{name}", "1 or more", self)
-        for name in ("epochs", "lbfgs", "patience", "clip", "seed"):
+        for name in ("epochs", "lbfgs", "patience", "clip", "seed", "decay"):
             _require(getattr(self, name) >= 0, f"training.{name}", "0 or more", self)
         _require(self.epochs + self.lbfgs > 0, "training.epochs", "1 or more", self)
         _require(self.rate > 0, "training.rate", "positive", self)
@@ -116,29 +140,44 @@ class Config:
     ----------
     data : DataOptions
     model : dict
-        ``kind``, and what the model of that kind takes; or ``start`` alone, a saved model or
-        bundled name whose training goes on, relative to the working folder.
+        ``kind``, and the arguments of that kind of model; or ``start`` alone, a saved model or
+        bundled name whose training continues, relative to the working folder.
+    coulomb : dict
+        Effective charges that a potential is trained beside: ``charges``, a table such as
+        {Zn = 1, O = -1}, and ``width`` in Å, 1.2 if not given, 0 for point charges.
     loss : dict
         Weights of the parts of the loss.
     training : TrainingOptions
     output : str
-        File of the model, relative to the working folder; history and checkpoint go beside it.
+        File of the model, relative to the working folder; history and checkpoint go next to it.
+
+    Examples
+    --------
+    >>> from ase_bec.training import Config, DataOptions, TrainingOptions
+    >>> config = Config(
+    ...     DataOptions(("frames.xyz",)),
+    ...     model={"kind": "equivariant", "cutoff": 5.0},
+    ...     training=TrainingOptions(epochs=50),
+    ... )
+    >>> config.plain()["training"]["epochs"], config.output
+    (50, 'model.pt')
     """
 
     data: DataOptions
     model: dict[str, Any] = field(default_factory=dict)
+    coulomb: dict[str, Any] = field(default_factory=dict)
     loss: dict[str, float] = field(default_factory=dict)
     training: TrainingOptions = field(default_factory=TrainingOptions)
     output: str = "model.pt"
 
     def plain(self) -> dict[str, Any]:
-        """As dicts, lists, numbers and texts."""
+        """As dicts, lists, numbers and strings."""
         out: dict[str, Any] = _plain(asdict(self))
         return out
 
 
 def read_config(path: str | PathLike[str], overrides: Sequence[str] = ()) -> Config:
-    """Read settings.
+    r"""Read settings.
 
     Parameters
     ----------
@@ -150,9 +189,21 @@ def read_config(path: str | PathLike[str], overrides: Sequence[str] = ()) -> Con
     Raises
     ------
     FileNotFoundError
-        If there is no such file.
+        If the file does not exist.
     ValueError
-        If it is no TOML, or a setting is unknown or of the wrong type; names the setting.
+        If it is not TOML, or a setting is unknown or of the wrong type; names the setting.
+
+    Examples
+    --------
+    >>> from pathlib import Path
+    >>> from tempfile import TemporaryDirectory
+    >>> from ase_bec.training import read_config
+    >>> with TemporaryDirectory() as folder:
+    ...     path = Path(folder) / "train.toml"
+    ...     _ = path.write_text("[data]\nfiles = ['frames.xyz']\n[training]\nepochs = 300")
+    ...     config = read_config(path, ["training.epochs=50", "model.cutoff=5.0"])
+    >>> config.training.epochs, config.model
+    (50, {'cutoff': 5.0})
     """
     path = Path(path)
     if not path.is_file():
@@ -178,7 +229,7 @@ def _shallow(section: Any) -> dict[str, Any]:
 
 
 def _override(content: dict[str, Any], text: str) -> None:
-    """Put ``a.b=value`` into nested dicts; the value is TOML, or a text without quotes."""
+    """Put ``a.b=value`` into nested dicts; the value is TOML, or a string without quotes."""
     key, equals, value = text.partition("=")
     *sections, name = (part.strip() for part in key.split("."))
     if not equals or not name or not all(sections):
@@ -200,7 +251,7 @@ def _section(kind: type, content: Mapping[str, Any], prefix: str) -> Any:
         if name not in hints:
             close = get_close_matches(name, hints, n=1)
             known = f"did you mean `{prefix}{close[0]}`?" if close else f"known: {', '.join(hints)}"
-            raise ValueError(f"`{prefix}{name}` is no setting; {known}")
+            raise ValueError(f"`{prefix}{name}` is not a setting; {known}")
     missing = {"files", "data"} & set(hints) - set(content)
     if missing:
         raise ValueError(f"`{prefix}{missing.pop()}` must be given")
@@ -239,9 +290,9 @@ def _converted(value: Any, hint: Any, key: str) -> Any:
 
 
 def _described(hint: Any) -> str:
-    names = {int: "an integer", float: "a number", bool: "true or false", str: "a text"}
+    names = {int: "an integer", float: "a number", bool: "true or false", str: "a string"}
     if get_origin(hint) is tuple:
-        return "a list of texts"
+        return "a list of strings"
     return names.get(hint, "a table")
 
 

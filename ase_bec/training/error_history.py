@@ -1,4 +1,4 @@
-"""How errors fell while training: a table and a picture."""
+"""How errors fell during training: a table and a picture."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ Row = Mapping[str, float]
 
 
 def write_history(path: Path, rows: Sequence[Row]) -> None:
-    """Write a row for each validation as CSV; what is not known in a row stays empty."""
+    """Write a row for each validation as CSV; unknown values stay empty."""
     names = list(dict.fromkeys(name for row in rows for name in row))
     with atomic_write(path) as file:
         writer = csv.DictWriter(file, names, lineterminator="\n")

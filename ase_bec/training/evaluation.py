@@ -22,7 +22,7 @@ Array = NDArray[np.float64]
 
 @dataclass(frozen=True, eq=False)
 class Comparison:
-    """One quantity of all frames, by model and by label.
+    """One quantity of all frames: the model's values and the labels.
 
     Attributes
     ----------
@@ -32,6 +32,15 @@ class Comparison:
         Values; (n, 3, 3) of Born charges, [field, displacement]; NaN where the model has none.
     symbols : ndarray, (n,)
         Element of each atom; empty where values are of frames.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from ase_bec.training import Comparison
+    >>> label = np.array([[0.1, 0, 0], [-0.1, 0, 0]])
+    >>> forces = Comparison("forces", "eV/Å", 1.1 * label, label, np.array(["Mg", "O"]))
+    >>> float(np.abs(forces.model - forces.label).max().round(6))
+    0.01
     """
 
     name: str
@@ -47,28 +56,43 @@ def evaluate(model: Any, frames: Iterable[Frame], progress: bool = False) -> lis
     Parameters
     ----------
     model : Model or another source of Born charges
-        What :func:`ase_bec.load` gives.
+        As returned by :func:`ase_bec.load`.
     frames : iterable of Frame
         Those without the labels that the model predicts are left out.
     progress : bool
-        Show a bar.
+        Show a progress bar.
 
     Returns
     -------
     list of Comparison
         Born charges and, of neutral crystals, dipoles on the branch nearest to the label; or
-        energies per atom, forces and stress; as far as there are labels.
+        energies per atom, forces and stress; charges of atoms; as far as labels are available.
 
     Raises
     ------
     ValueError
         If no frame has a label that the model predicts, or the model doesn't know an element.
+
+    Examples
+    --------
+    >>> from ase_bec import load
+    >>> from ase_bec.data import Frame
+    >>> from ase_bec.training import evaluate
+    >>> from ase_bec.workflows import beta_lithium_phosphate
+    >>> model, atoms = load("li3po4-bec"), beta_lithium_phosphate()
+    >>> frame = Frame(atoms, born_effective_charges=1.1 * model.born_charges(atoms))
+    >>> [comparison] = evaluate(model, [frame])
+    >>> comparison.name, comparison.unit, comparison.model.shape
+    ('Z', 'e', (16, 3, 3))
     """
     potential = isinstance(model, Model) and model.has_energy
     dipole = model.has_dipole
     wanted = {"energy", "forces", "stress"} if potential else {"born_effective_charges"}
     if dipole:
         wanted |= {"born_effective_charges", "polarization"}
+    charges = isinstance(model, Model) and model.has_charges
+    if charges:
+        wanted |= {"charges"}
     chosen = [f for f in frames if wanted & set(f.labels)]
     if not chosen:
         raise ValueError(f"the data must have {' or '.join(sorted(wanted))}, got none of them")
@@ -79,6 +103,8 @@ def evaluate(model: Any, frames: Iterable[Frame], progress: bool = False) -> lis
         if dipole:
             found += _charges(Evaluator(model.in_field(), "Born charges"), chosen, bar)
             found += _dipoles(Evaluator(model.in_field(), "Born charges"), chosen)
+        if charges:
+            found += _atomic_charges(Evaluator(model.in_field(), "charges"), chosen)
         if not potential and not dipole:
             found += _charges(model, chosen, bar)
     return found
@@ -87,7 +113,7 @@ def evaluate(model: Any, frames: Iterable[Frame], progress: bool = False) -> lis
 def _comparison(
     name: str, unit: str, pairs: Sequence[tuple[Array, Array]], frames: Sequence[Frame] = ()
 ) -> list[Comparison]:
-    """Values and labels of frames, whose atoms they are of; none where there are none."""
+    """Values and labels of frames, with the elements of their atoms; empty without values."""
     if not pairs:
         return []
     values, labels = (np.concatenate(x) for x in zip(*pairs, strict=True))
@@ -106,6 +132,13 @@ def _charges(source: Any, frames: Sequence[Frame], bar: Any) -> list[Comparison]
         pairs.append((values, np.asarray(frame.born_effective_charges)))
         bar.update()
     return _comparison("Z", "e", pairs, labelled)
+
+
+def _atomic_charges(evaluator: Evaluator, frames: Sequence[Frame]) -> list[Comparison]:
+    """Charges of atoms without field."""
+    labelled = [frame for frame in frames if frame.charges is not None]
+    pairs = [(evaluator.charges(f.atoms), np.asarray(f.charges)) for f in labelled]
+    return _comparison("q", "e", pairs, labelled)
 
 
 def _dipoles(evaluator: Evaluator, frames: Sequence[Frame]) -> list[Comparison]:
@@ -148,7 +181,17 @@ def _energies(evaluator: Evaluator, frames: Sequence[Frame], bar: Any) -> list[C
 def errors_of(comparison: Comparison) -> dict[str, dict[str, float]]:
     """RMSE and MAE of all components, by element, on and off the diagonal.
 
-    ``spread`` is what the RMSE would be if the mean of each element's labels was predicted.
+    ``spread`` is the RMSE of predicting the mean of each element's labels.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from ase_bec.training import Comparison, errors_of
+    >>> label = np.array([[0.1, 0, 0], [-0.1, 0, 0]])
+    >>> forces = Comparison("forces", "eV/Å", 1.1 * label, label, np.array(["Mg", "O"]))
+    >>> errors = errors_of(forces)
+    >>> list(errors), round(errors["forces"]["mae"], 6)
+    (['forces', 'forces Mg', 'forces O'], 0.003333)
     """
     c = comparison
     wrong, spread = c.model - c.label, _about_means(c)
@@ -166,7 +209,7 @@ def errors_of(comparison: Comparison) -> dict[str, dict[str, float]]:
 
 
 def _about_means(c: Comparison) -> Array:
-    """Labels less the mean of those of the same element."""
+    """Labels minus the mean over the same element."""
     out = c.label - c.label.mean(axis=0)
     for element in set(c.symbols.tolist()):
         rows = c.symbols == element
@@ -188,7 +231,15 @@ def _figures(wrong: Array, spread: Array) -> dict[str, float]:
 
 
 def error_table(errors: Mapping[str, Mapping[str, float]]) -> str:
-    """Lines with the figures of each error."""
+    """Lines with the figures of each error.
+
+    Examples
+    --------
+    >>> from ase_bec.training import error_table
+    >>> print(error_table({"forces": {"rmse": 0.0421, "mae": 0.031, "count": 96}}))
+                RMSE       MAE     count
+    forces    0.0421    0.0310        96
+    """
     columns: Sequence[str] = [*next(iter(errors.values()))] if errors else []
     heads = {"rmse": "RMSE", "mae": "MAE"}
     width = max(len(name) for name in errors)

@@ -30,7 +30,7 @@ REACH = 3  # whole charges of other elements on either side of the mean Born cha
 def guess_formal_charges(frames: Iterable[Frame]) -> dict[str, float]:
     r"""Whole charge of each element that adds up to the net charges of the frames.
 
-    Alkali metals, alkaline earths, oxygen, halogens and the like have their usual one. For others,
+    Alkali metals, alkaline earths, oxygen, halogens and the like get their usual one. For others,
     whole charges near the mean of tr Z/3 are tried, which is not the oxidation number itself: in
     Li3PO4 it is about +3 for P, which has +5. Of those that fit most frames, the ones with the
     smallest :math:`\sum_e (q_e - \bar Z_e)^2/\max(|\bar Z_e|, 1)` are taken.
@@ -43,7 +43,17 @@ def guess_formal_charges(frames: Iterable[Frame]) -> dict[str, float]:
     Raises
     ------
     ValueError
-        If there are no Born charges, or there is a choice but none fits half of the frames.
+        If there are no Born charges, or none of several choices fits half of the frames.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from ase.build import bulk
+    >>> from ase_bec.data import Frame
+    >>> from ase_bec.training import guess_formal_charges
+    >>> charges = [1.96 * np.eye(3), -1.96 * np.eye(3)]
+    >>> guess_formal_charges([Frame(bulk("MgO", "rocksalt", 4.2), born_effective_charges=charges)])
+    {'Mg': 2.0, 'O': -2.0}
     """
     known, traces = [], []
     for frame in frames:
@@ -74,10 +84,10 @@ def guess_formal_charges(frames: Iterable[Frame]) -> dict[str, float]:
 
 
 def warn_of_net_charges(charges: Mapping[str, float] | None, frames: Iterable[Frame]) -> None:
-    """Warn where formal charges do not add up to the net charge of a frame, and say which frames.
+    """Warn if formal charges do not add up to the net charge of a frame, naming the frames.
 
     The network adds nothing to the sum of Born charges, so such frames cannot be fitted, and a
-    field would push their cell as a whole.
+    field would push the cell as a whole.
 
     Parameters
     ----------
@@ -100,7 +110,7 @@ def warn_of_net_charges(charges: Mapping[str, float] | None, frames: Iterable[Fr
         for (total, own), sources in wrong.items()
     )
     warnings.warn(
-        f"`formal_charges` do not add up to the net charge of {count} frames: {cases}. Mend "
+        f"`formal_charges` do not add up to the net charge of {count} frames: {cases}. Correct "
         "`formal_charges`, or give these frames their `net_charge`",
         stacklevel=2,
     )

@@ -17,7 +17,7 @@ S = TypeVar("S")
 
 
 class Gradient(NamedTuple):
-    """What comes with the gradient, which is in the parameters.
+    """What accompanies the gradient, which is in the parameters.
 
     Attributes
     ----------
@@ -54,7 +54,7 @@ def differentiate(
     task : Task
         Loss.
     parameters : sequence of Tensor
-        What is trained.
+        Parameters to train.
     parts : iterable
         Samples of this process and the normal numbers for them, one part after another.
     size : int

@@ -23,7 +23,7 @@ _DIGITS = 12
 def structure_hashes(atoms: Atoms) -> tuple[str, str]:
     """Two hashes of a structure; equal structures share at least one of them.
 
-    Cell and positions are rounded to some 0.001 Å on two grids half a step apart, so that no
+    Cell and positions are rounded to about 0.001 Å on two grids half a step apart, so that no
     rounding of a file changes both. Wrapping atoms or changing their order changes neither.
     """
     cell = atoms.cell.complete().array
@@ -76,7 +76,7 @@ def known_frames(model: Any, frames: Iterable[Frame]) -> dict[str, list[int]]:
 
 
 def known_frames_text(model: Any, frames: Sequence[Frame], files: Sequence[Path]) -> str | None:
-    """Say how many of the frames a model was made from; None where it was made from none.
+    """Say how many of the frames a model was made from; None if it was made from none.
 
     Models of earlier versions keep hashes of whole files only.
     """

@@ -1,4 +1,4 @@
-"""Several processes that train together, started by torchrun; or this one alone."""
+"""Several processes that train together, started by torchrun, or this one alone."""
 
 from __future__ import annotations
 
@@ -24,16 +24,22 @@ class Processes:
     Attributes
     ----------
     rank : int
-        Number of this one; 0 writes files.
+        Number of this process; 0 writes files.
     count : int
-        How many there are.
+        Number of processes.
+
+    Examples
+    --------
+    >>> from ase_bec.training import Processes
+    >>> Processes(rank=1, count=2).share(["a", "b", "c", "d"])
+    ['b', 'd']
     """
 
     rank: int = 0
     count: int = 1
 
     def share(self, items: Sequence[T]) -> list[T]:
-        """Those of the items that are for this process."""
+        """This process's share of the items."""
         return list(items[self.rank :: self.count])
 
     def add(self, tensor: Tensor) -> Tensor:
@@ -45,7 +51,15 @@ class Processes:
 
 @contextmanager
 def processes(device: str = "cpu") -> Iterator[Processes]:
-    """Join the processes that torchrun has started; alone without it."""
+    """Join the processes started by torchrun; without it, this one runs alone.
+
+    Examples
+    --------
+    >>> from ase_bec.training import processes
+    >>> with processes() as together:  # without torchrun
+    ...     together.rank, together.count
+    (0, 1)
+    """
     if int(os.environ.get("WORLD_SIZE", "1")) == 1 or "MASTER_ADDR" not in os.environ:
         yield Processes()
         return

@@ -17,18 +17,31 @@ __all__ = ["plot_parity"]
 def plot_parity(path: str | Path, comparisons: Sequence[Comparison]) -> None:
     """Draw values of the model against labels, one panel for each element and quantity.
 
-    Diagonal components of Born charges are dark, others light, as in the source paper's Fig. 2.
+    Diagonal components of Born charges are dark, the others light, as in the source paper's Fig. 2.
 
     Parameters
     ----------
     path : str or Path
-        Picture, such as a .png file.
+        File of the picture, such as a .png file.
     comparisons : sequence of Comparison
-        Quantities.
+        Quantities to draw.
 
     References
     ----------
     K. Shimizu et al., arXiv:2305.19546.
+
+    Examples
+    --------
+    >>> from pathlib import Path
+    >>> from tempfile import TemporaryDirectory
+    >>> import numpy as np
+    >>> from ase_bec.training import Comparison, plot_parity
+    >>> label = np.array([[0.1, 0, 0], [-0.1, 0, 0]])
+    >>> forces = Comparison("forces", "eV/Å", 1.1 * label, label, np.array(["Mg", "O"]))
+    >>> with TemporaryDirectory() as folder:
+    ...     plot_parity(Path(folder) / "parity.png", [forces])
+    ...     [path.name for path in Path(folder).iterdir()]
+    ['parity.png']
     """
     from matplotlib.figure import Figure
 

@@ -14,7 +14,7 @@ import torch
 from ase_bec.data import Dataset, read_dataset
 from ase_bec.data.in_field import require_zero_field
 from ase_bec.locks import locked
-from ase_bec.models.formats.saved import load
+from ase_bec.models import Model, load
 from ase_bec.progress import progress_bar
 from ase_bec.training.build import make_task
 from ase_bec.training.checkpoint import check_identity
@@ -23,6 +23,7 @@ from ase_bec.training.error_history import plot_history
 from ase_bec.training.formal_charges import warn_of_net_charges
 from ase_bec.training.known_frames import frame_hashes
 from ase_bec.training.parallel import Processes
+from ase_bec.training.residual import less
 from ase_bec.training.split import Split, split_frames
 from ase_bec.training.tasks.task import Errors, Task, mae, rmse
 from ase_bec.training.trainer import Outcome, Trainer
@@ -31,7 +32,7 @@ __all__ = ["Files", "Result", "train"]
 
 
 class Files(NamedTuple):
-    """What a training writes: model, and beside it the state to resume from, table, picture."""
+    """Files of a training: model, state to resume from, table, picture."""
 
     model: Path
     checkpoint: Path
@@ -54,6 +55,14 @@ class Result(NamedTuple):
         Whether it was completed, and when.
     errors : dict
         For each part of the data (train, validation, test), each error's RMSE and MAE.
+
+    Examples
+    --------
+    >>> from ase_bec.training import Outcome, Result
+    >>> errors = {"validation": {"Z": {"rmse": 0.042, "mae": 0.031}}}
+    >>> result = Result(Outcome(True, 200, 185, 60.0), errors)  # as `train(...)` returns it
+    >>> result.errors["validation"]["Z"]["rmse"]
+    0.042
     """
 
     outcome: Outcome
@@ -74,22 +83,43 @@ def train(
     config : Config
         Settings.
     resume : bool
-        Go on from the checkpoint of an interrupted training, or begin where there is none yet. A
-        training that is done is left as it is.
+        Resume from the checkpoint of an interrupted training, or begin if there is none yet. A
+        finished training is left as it is.
     progress : bool
-        Show a bar.
+        Show a progress bar.
     processes : Processes
-        Those that train together.
+        Processes that train together.
     say : callable
-        Takes messages.
+        Receives messages.
 
     Raises
     ------
     FileNotFoundError, ValueError
-        If settings or data are of no use, the files are those of another training, or another
-        one writes to them; nothing has been written then.
+        If settings or data are invalid, the files are those of another training, or another one
+        is writing to them; nothing has been written then.
     FloatingPointError
         If the loss is not finite.
+
+    Examples
+    --------
+    >>> from tempfile import TemporaryDirectory
+    >>> import numpy as np
+    >>> from ase.build import bulk
+    >>> from ase_bec import write_dataset
+    >>> from ase_bec.data import Frame
+    >>> from ase_bec.training import Config, DataOptions, TrainingOptions, train
+    >>> charges = [1.9 * np.eye(3), -1.9 * np.eye(3)]
+    >>> crystals = [bulk("MgO", "rocksalt", a) for a in (4.1, 4.2, 4.3, 4.4)]
+    >>> small = {"cutoff": 3.0, "radial": 2, "degree": 1, "channels": 1, "hidden": [2]}
+    >>> with TemporaryDirectory() as folder:
+    ...     file = f"{folder}/frames.xyz"
+    ...     write_dataset(file, [Frame(x, born_effective_charges=charges) for x in crystals])
+    ...     data = DataOptions((file,), validation=0.25)
+    ...     options = TrainingOptions(epochs=2)
+    ...     config = Config(data, small, training=options, output=f"{folder}/model.pt")
+    ...     result = train(config, progress=False)
+    >>> result.outcome.completed, list(result.errors)
+    (True, ['train', 'validation'])
     """
     files = Files.of(config.output)
     with locked(*files, again=True) if processes.rank == 0 else nullcontext():
@@ -148,7 +178,7 @@ def _train(
 
 
 def _done(path: Path, config: Config) -> Result:
-    """Result of a training that is done already, if it is this one."""
+    """Result of a training that is already done, if it is this one."""
     model: Any = load(path)
     card: dict[str, Any] = getattr(model, "metadata", {})
     check_identity(path, card.get("config", {}), _identity(config))
@@ -165,7 +195,12 @@ def _read(config: Config, say: Callable[[str], None]) -> Dataset:
     require_zero_field(data, "`ase-bec convert --from-fields` makes Born charges of them")
     for line in data.summary().splitlines():
         say(line)
-    return data
+    if not d.less:
+        return data
+    model = load(d.less)
+    if not isinstance(model, Model):
+        raise ValueError(f"`data.less` must be a model of this package, got `{d.less}`")
+    return less(data, model)
 
 
 def _check_labels(task: Task[Any], data: Dataset) -> None:
@@ -179,11 +214,13 @@ def _check_labels(task: Task[Any], data: Dataset) -> None:
 
 
 def _identity(config: Config) -> dict[str, Any]:
-    """What must be the same to go on with a training."""
+    """What must be the same to resume a training."""
     plain = config.plain()
     del plain["output"], plain["training"]["device"]
     plain["data"]["files"] = [Path(f).name for f in config.data.files]
     files = [*config.data.files]
+    if Path(config.data.less).is_file():
+        files.append(config.data.less)
     if Path(str(config.model.get("start", ""))).is_file():
         files.append(config.model["start"])
     return plain | {"sha256": _digests(files)}
@@ -206,7 +243,7 @@ def _errors(task: Task[Any], samples: Sequence[Any], config: Config) -> dict[str
 def _card(
     config: Config, data: Dataset, split: Split, outcome: Outcome, errors: dict[str, Any]
 ) -> dict[str, Any]:
-    """What the model is, as plain values."""
+    """Description of the model, as plain values."""
     return {
         "data": [
             {"file": Path(f).name, "sha256": digest}

@@ -14,7 +14,15 @@ Part = float | Sequence[str]
 
 
 class Split(NamedTuple):
-    """Numbers of the frames of each part, ascending."""
+    """Numbers of the frames of each part, ascending.
+
+    Examples
+    --------
+    >>> from ase_bec.training import split_frames
+    >>> split = split_frames([None] * 10, validation=0.2, test=0.1)
+    >>> len(split.train), len(split.validation), len(split.test)
+    (7, 2, 1)
+    """
 
     train: list[int]
     validation: list[int]
@@ -30,26 +38,34 @@ def split_frames(
 ) -> Split:
     """Split frames.
 
-    Frames of one trajectory are alike: a random split then tells how well a model interpolates,
-    whole kinds or blocks how well it does on something new.
+    Frames of one trajectory are similar: a random split then shows how well a model interpolates;
+    whole kinds or blocks show how well it does on something new.
 
     Parameters
     ----------
     config_types : sequence
         Kind of each frame.
     split : str
-        ``random``: frames by chance. ``config_type``: whole kinds, by chance until the part is
+        ``random``: random frames. ``config_type``: whole kinds, chosen at random until the part is
         reached, or those named. ``block``: the last frames are for the test, those before for
         validation.
     validation, test : float or sequence of str
-        Part of the frames, or names of kinds.
+        Fraction of the frames, or names of kinds.
     seed : int
-        Of the chance.
+        Seed of the random choices.
 
     Raises
     ------
     ValueError
-        If no frames are left to train on, a part would be empty, or a kind is not there.
+        If no frames are left to train on, a part would be empty, or a kind does not exist.
+
+    Examples
+    --------
+    >>> from ase_bec.training import split_frames
+    >>> split_frames(["crystal"] * 4 + ["glass"] * 2, split="block", validation=0.3)
+    Split(train=[0, 1, 2, 3], validation=[4, 5], test=[])
+    >>> split_frames(["crystal", "glass"] * 2, split="config_type", validation=["glass"])
+    Split(train=[0, 2], validation=[1, 3], test=[])
     """
     if split not in SPLITS:
         raise ValueError(f"`split` must be one of {', '.join(SPLITS)}, got {split!r}")
@@ -90,7 +106,9 @@ def _by_kind(
     named = [k for part in (test, validation) if not isinstance(part, int | float) for k in part]
     for kind in named:
         if kind not in kinds:
-            raise ValueError(f"`config_type` {kind!r} is in no frame, known: {', '.join(kinds)}")
+            raise ValueError(
+                f"`config_type` {kind!r} is not in any frame, known: {', '.join(kinds)}"
+            )
     if len(set(named)) < len(named):
         raise ValueError(f"`validation` and `test` must name different kinds, got {named}")
     free = [kind for kind in order if kind not in named]

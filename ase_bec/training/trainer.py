@@ -1,9 +1,9 @@
 """The training loop.
 
-Chance depends on the seed and on the number of the pass and the step alone, never on what ran
-before. So a checkpoint holds no random state, and a training that goes on from one does what it
-would have done, bit for bit; and several processes, which share the frames of each step, do what
-one does, up to rounding.
+Random numbers depend only on the seed and on the numbers of the pass and the step, never on what
+ran before. So a checkpoint holds no random state, and a resumed training does exactly what it
+would have done, bit for bit; and several processes, which share the frames of each step, do the
+same as one, up to rounding.
 """
 
 from __future__ import annotations
@@ -42,11 +42,18 @@ class Outcome(NamedTuple):
     Attributes
     ----------
     completed : bool
-        False if it was interrupted and can go on.
+        False if it was interrupted and can be resumed.
     epoch, best : int
-        Passes done, and the one whose parameters the network now has.
+        Number of passes done, and the pass whose parameters the network now has.
     seconds : float
-        Time that it took, all parts together.
+        Total time, over all parts.
+
+    Examples
+    --------
+    >>> from ase_bec.training import Outcome
+    >>> outcome = Outcome(completed=False, epoch=40, best=35, seconds=12.0)  # from `train(...)`
+    >>> "done" if outcome.completed else f"can resume from pass {outcome.epoch}"
+    'can resume from pass 40'
     """
 
     completed: bool
@@ -67,16 +74,16 @@ class Trainer(Generic[S]):
     options : TrainingOptions
         Settings.
     checkpoint : Path, optional
-        Where to keep what is needed to go on; a table of errors, ending in .csv, goes beside it.
+        Where to keep what is needed to resume; a table of errors, ending in .csv, goes next to it.
     identity : dict, optional
-        Plain values that tell this training from others; a checkpoint of another is refused.
+        Plain values that identify this training; a checkpoint of another one is refused.
     processes : Processes
-        Those that share the work.
+        Processes that share the work.
 
     Raises
     ------
     ValueError
-        If nothing is to be trained on, or early stopping has nothing to go by.
+        If there is nothing to train on, or nothing to decide early stopping by.
     """
 
     def __init__(
@@ -120,7 +127,7 @@ class Trainer(Generic[S]):
         return self.epoch >= self.last or 0 < self.options.patience <= self.stale
 
     def run(self, progress: bool = True) -> Outcome:
-        """Train to the end; then the network has the best parameters.
+        """Train to the end; the network then has the best parameters.
 
         Ctrl-C and SIGTERM end it between two steps with a checkpoint, and then act as they do
         without it; within :func:`~ase_bec.interruption.handling_interruption` it returns instead.
@@ -152,7 +159,7 @@ class Trainer(Generic[S]):
         return Outcome(self.finished, self.epoch, self.best["epoch"], self.seconds)
 
     def resume(self) -> None:
-        """Go on from the checkpoint.
+        """Resume from the checkpoint.
 
         Raises
         ------
@@ -190,7 +197,7 @@ class Trainer(Generic[S]):
         """Make the optimiser of Adam's passes, or of those with L-BFGS."""
         self.optimiser: torch.optim.Optimizer
         if self.epoch < self.options.epochs:
-            self.optimiser = torch.optim.Adam(self.parameters)
+            self.optimiser = torch.optim.AdamW(self.parameters, weight_decay=self.options.decay)
             if self.options.average:
                 self.average = [p.detach().clone() for p in self.parameters]
         else:
@@ -254,7 +261,7 @@ class Trainer(Generic[S]):
 
     @property
     def _due(self) -> bool:
-        """Whether it is time to validate and save: between passes, now and then, and last."""
+        """Whether it is time to validate and save: between passes, at intervals, and at the end."""
         now_and_then = self.epoch % self.options.interval == 0 or self.epoch == self.last
         return self.step == 0 and self.epoch > 0 and now_and_then
 
@@ -301,7 +308,7 @@ class Trainer(Generic[S]):
 
 
 def _assign(parameters: Sequence[Tensor], values: Sequence[Tensor]) -> None:
-    """Put values into parameters; none leave them as they are."""
+    """Put values into parameters; without values, leave them as they are."""
     with torch.no_grad():
         for parameter, value in zip(parameters, values, strict=False):
             parameter.copy_(value)

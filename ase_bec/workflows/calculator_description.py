@@ -1,9 +1,10 @@
-"""What a run records of its calculator, to go on with the same one."""
+"""What a run records of its calculator, so that it continues with the same one."""
 
 from __future__ import annotations
 
 import zlib
 from collections.abc import Mapping
+from pathlib import PurePath
 from typing import Any
 
 import numpy as np
@@ -109,4 +110,6 @@ def _plain(value: Any) -> Any:
         if np.size(np.array(value, dtype=object)) > _LONG:
             return f"{len(value)} values with checksum {zlib.crc32(repr(value).encode()):08x}"
         return [_plain(v) for v in value]
-    return value if value is None or isinstance(value, str | bool | int | float) else str(value)
+    if value is None or isinstance(value, str | bool | int | float):
+        return value
+    return str(value) if isinstance(value, PurePath) else type(value).__name__

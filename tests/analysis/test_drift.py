@@ -47,7 +47,7 @@ def test_a_crystal_that_moves_as_a_whole(path: str, ions: float) -> None:
     mean = found.velocity.values * given.duration
     assert mean == pytest.approx(way, abs=0.3)
     assert set(found.shares) == {"Na", "Cl"}
-    with pytest.warns(UserWarning, match="all elements move alike.*relative_to"):
+    with pytest.warns(UserWarning, match="all elements move together.*relative_to"):
         wrong = diffusion(given, "Cl", WINDOW).coefficient.mean().value
     right = diffusion(given.relative_to(), "Cl", WINDOW).coefficient.mean().value
     alone = diffusion(still, "Cl", WINDOW).coefficient.mean().value
@@ -121,7 +121,9 @@ def test_frames_too_far_apart_to_unwrap() -> None:
             given = read(sigma)
         steps = np.diff(given.positions, axis=0)
         assert 1 - (steps**2).mean() / sigma**2 == pytest.approx(loss / 100, abs=0.015)
-    with pytest.raises(ValueError, match="of Na spread evenly over the cell: take more frames"):
+    with pytest.raises(
+        ValueError, match="of Na spread evenly over the cell: record frames more often"
+    ):
         read(20.0)
 
 

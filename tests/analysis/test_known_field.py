@@ -92,7 +92,7 @@ def test_the_command_says_unknown_and_not_zero(
         assert ("mobility v/E" in text) == ("0.05" in expected)
         assert ("E = (0, 0, 0)" in text) == (options == "--field 0 0 0")
     assert main(f"{analyse.format('field.xyz')} --field 0 0 1".split()) == 2
-    assert "`field` must not be given: the frames know theirs" in capsys.readouterr().err
+    assert "--field must not be given: the frames have recorded fields" in capsys.readouterr().err
 
 
 @pytest.mark.filterwarnings("default")

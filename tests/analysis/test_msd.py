@@ -69,7 +69,7 @@ def test_brownian_diffusion_and_its_error(blocks: int | None) -> None:
 def test_diffusion_about_the_drift() -> None:
     drift = np.array([0.0, 2e-3, -5e-3])
     given = brownian(5, D, drift)
-    with pytest.warns(UserWarning, match="all elements move alike"):
+    with pytest.warns(UserWarning, match="all elements move together"):
         plain = diffusion(given, "Li", WINDOW).coefficient
     about = diffusion(given, "Li", WINDOW, remove_drift=True)
     assert about.atoms == 100

@@ -36,7 +36,7 @@ def test_a_structure_is_made_and_made_again_by_resuming(
     assert main([*run, "--output", "two"]) == 0
     Path("two/final.traj").unlink()
     assert main([*run, "--output", "two"]) == 2
-    assert "exists: resume, overwrite, or name another folder" in capsys.readouterr().err
+    assert "exists: set --resume or --overwrite, or name another folder" in capsys.readouterr().err
     assert main([*run, "--output", "two", "--resume"]) == 0
     one, two = read("one/final.traj"), read("two/final.traj")
     assert np.array_equal(one.positions, two.positions)
@@ -61,7 +61,7 @@ def test_an_interrupted_run_names_the_files_that_exist(
     assert main(run) == 130
     lines = capsys.readouterr().out.splitlines()
     assert lines[-2] == "run.traj, run.csv, amorphous.png in amorphous"
-    assert lines[-1] == "Interrupted: the same command with --resume goes on."
+    assert lines[-1] == "Interrupted: run the same command with --resume to continue."
     for name in lines[-2].removesuffix(" in amorphous").split(", "):
         assert Path("amorphous", name).exists()
     assert main([*run, "--resume"]) == 0
@@ -77,7 +77,7 @@ def test_an_interrupted_run_names_the_files_that_exist(
         (["--melt", "hot", "1ps"], "--melt must be a temperature in K and a time"),
         (["--melt", "900", "1"], "--melt must be a temperature in K and a time"),
         (["--quench", "fast"], "must be a rate such as 100K/ps, got 'fast'"),
-        (["--quench", "-1"], "`quench_rate` must be positive, got -1.0"),
+        (["--quench", "-1"], "--quench must be positive, got -1.0"),
         (["--units", "2"], "--units is for a formula"),
         (["--repeat", "0", "1", "1"], "--repeat must be three numbers from 1"),
     ],

@@ -84,8 +84,8 @@ def test_neb_restarts_and_guards_its_output(
     assert main([*hop, "--fmax", "0.002", "--max-steps", "3"]) == 1
     output = capsys.readouterr()
     assert output.err.splitlines()[-1] == (
-        "ase-bec neb: not converged to 0.002 eV/Å: no field; go on with --restart neb-zero.traj, "
-        "or --resume (from neb-zero.traj)"
+        "ase-bec neb: not converged to 0.002 eV/Å: no field; continue with "
+        "--restart neb-zero.traj, or --resume (from neb-zero.traj)"
     )
     assert "a lower bound without --climb" in output.out
     content = Path("neb-zero.traj").read_bytes()
@@ -159,7 +159,7 @@ def test_md_resume_refuses_another_field(
     assert main([*run, "--field", "0", "0", "0.05"]) == 0
     assert main([*run, "--field", "0", "0", "0.06", "--resume"]) == 2
     message = (
-        "`field` must be [0.0, 0.0, 0.05], as in the frames of `md.traj`, got [0.0, 0.0, 0.06]"
+        "--field must be [0.0, 0.0, 0.05], as in the frames of `md.traj`, got [0.0, 0.0, 0.06]"
     )
     assert message in capsys.readouterr().err
     assert main([*run, "--field", "0", "0", "0.06"]) == 2

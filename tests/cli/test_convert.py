@@ -31,7 +31,8 @@ def test_units_keys_and_folding(folder, capsys) -> None:
     assert main(["convert", "ry.xyz"]) == 2
     error = capsys.readouterr().err
     assert error.startswith("ase-bec convert: error: ry.xyz, frame 0")
-    assert "units={'energy': 'Ry'}" in error
+    assert "--unit energy=Ry would make it 1.00" in error
+    assert error.endswith("or --no-unit-check if they are right\n")
     assert error.count("\n") == 1
     assert main(["convert", "ry.xyz", "--unit", "energy=Ry", "--output", "ev.xyz"]) == 0
     assert read_dataset("ev.xyz")[0].energy == pytest.approx(harmonic(6)[0].energy, rel=1e-12)

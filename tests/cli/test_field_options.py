@@ -105,13 +105,13 @@ BAD = {
     "other field": (["--field", "0", "0", "2T"], "got the unit 'T' in '2T'"),
     "two points": (["--field", "0", "0", "1.2.3"], "--field: invalid float value: '1.2.3'"),
     "some units": (["--field", "1", "0", "2MV/cm"], "a unit with each component or with none, got"),
-    "too large": (["--field", "0", "0", "20", *NEUTRAL], "`field` must be smaller than 10 V/Å"),
-    "limit": (["--field-limit", "0", "--field", "0", "0", "1", *NEUTRAL], "`field_limit` must be"),
+    "too large": (["--field", "0", "0", "20", *NEUTRAL], "--field must be smaller than 10 V/Å"),
+    "limit": (["--field-limit", "0", "--field", "0", "0", "1", *NEUTRAL], "--field-limit must be"),
     "net charge": (
         ["--net-charge", "1", "--field", "0", "0", "0.1", *NEUTRAL],
-        "`net_charge` must be the 0 e that the charges of Li",
+        "--net-charge must be the 0 e that the charges of Li",
     ),
-    "net charge without field": (["--net-charge", "1", *NEUTRAL], "`net_charge` must be the 0 e"),
+    "net charge without field": (["--net-charge", "1", *NEUTRAL], "--net-charge must be the 0 e"),
     "net charge alone": (["--net-charge", "1"], "--net-charge needs --charges"),
     "no charge for O": (
         ["--charges", "Li=1"],
@@ -141,7 +141,7 @@ def test_a_scan_is_refused_before_the_path_without_field(
 ) -> None:
     scan = ["--field", "0", "0", "1", "--fields", "0.1", "-1200MV/cm", *NEUTRAL]
     assert main([*NEB, *scan]) == 2
-    assert "`field` must be smaller than 10 V/Å, got [-0.0, -0.0, -12.0]" in capsys.readouterr().err
+    assert "--field must be smaller than 10 V/Å, got [-0.0, -0.0, -12.0]" in capsys.readouterr().err
     assert not Path("neb-zero.traj").exists()
 
 
@@ -151,7 +151,7 @@ def test_large_fields_and_odd_charges_are_warned_of(
 ) -> None:
     assert main([*MD, "--charges", "Li=1,O=3.2", "--field", "0", "0", "1.5"]) == 0
     output = capsys.readouterr()
-    assert "ase-bec md: warning: `field` is 1.5 V/Å (150 MV/cm)" in output.err
+    assert "ase-bec md: warning: --field is 1.5 V/Å (150 MV/cm)" in output.err
     assert "warning: the charges of Li2O2 add up to +8.4 e, which is not a whole" in output.err
     assert "charges Li=1,O=3.2, net charge +8.4 e; E = (0, 0, 1.5) V/Å, 150 MV/cm" in output.out
     meant = ["--net-charge", "8.4", "--field-limit", "2"]

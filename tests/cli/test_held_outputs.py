@@ -171,7 +171,7 @@ def test_resuming_before_the_first_frame_begins(capsys: pytest.CaptureFixture[st
     assert main([*MD.split(), "--output", "whole.traj"]) == 0
     capsys.readouterr()
     assert main([*MD.split(), "--resume"]) == 0
-    assert "nothing to go on with yet: the run starts from the beginning" in capsys.readouterr().out
+    assert "nothing to resume yet: the run starts from the beginning" in capsys.readouterr().out
     assert_same_record(Path("whole.traj"), Path("md.traj"))
     Path("md.traj").unlink()
     assert main([*MD.split(), "--resume"]) == 2  # whose table is it?
@@ -189,4 +189,4 @@ def test_which_frame_is_taken(capsys: pytest.CaptureFixture[str]) -> None:
         assert main([*words, "--overwrite"]) == 0
         assert capsys.readouterr().out.splitlines()[0] == f"Li2O2, 4 atoms; {said}"
     assert main([*MD.replace("start.xyz", "a.traj@9").split(), "--overwrite"]) == 2
-    assert "structure 9 must be one of the 9 there are" in capsys.readouterr().err
+    assert "structure 9 must be one of the 9 in the file" in capsys.readouterr().err

@@ -83,7 +83,7 @@ def test_resume_refuses_other_bands(hop: Path, capsys: pytest.CaptureFixture[str
     assert main([*NEB, "--max-steps", "2", "--resume"]) == 1  # nothing to resume from yet
     capsys.readouterr()
     assert main([*NEB[:-2], "4", "--resume"]) == 2
-    assert "`neb-zero.traj` must hold 6 images to go on from, got 5" in capsys.readouterr().err
+    assert "`neb-zero.traj` must hold 6 images to continue from, got 5" in capsys.readouterr().err
     Path("neb-zero.traj").write_text("text")
     assert main([*NEB, "--resume"]) == 2
     assert "cannot read `neb-zero.traj`" in capsys.readouterr().err
@@ -91,6 +91,34 @@ def test_resume_refuses_other_bands(hop: Path, capsys: pytest.CaptureFixture[str
     assert "--fields needs --field" in capsys.readouterr().err
     assert main([*NEB, *CHARGES, "--field", "1", "0", "0", "--fields", "nan"]) == 2
     assert "--fields must be finite" in capsys.readouterr().err
+
+
+def test_restart_refuses_a_path_between_other_ends(
+    hop: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main([*NEB, "--max-steps", "2", "--output", "one"]) == 1
+    images = read("one-zero.traj", ":")
+    for name, band in {"back": images[::-1], "short": images[:3]}.items():
+        write(f"{name}.traj", band)
+        capsys.readouterr()
+        assert main([*NEB, "--restart", f"{name}.traj", "--output", "two"]) == 2
+        error = capsys.readouterr().err
+        assert "--restart: " in error
+        assert f"must be the structure that the path in `{name}.traj` was searched with" in error
+        assert "Li0 is " in error
+    assert main([*NEB, "--restart", "one-zero.traj", "--output", "two"]) == 0
+
+
+def test_resume_refuses_another_search(hop: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main([*NEB, "--max-steps", "2"]) == 1
+    for words, message in (
+        (["--spring", "0.3"], "`spring` must be 0.1, as in `neb-zero.traj`, got 0.3"),
+        (["--relax-ends"], "`relax_ends` must be False, as in `neb-zero.traj`, got True"),
+    ):
+        capsys.readouterr()
+        assert main([*NEB, *words, "--resume"]) == 2
+        assert message in capsys.readouterr().err
+    assert main([*NEB, "--fmax", "0.03", "--resume"]) == 0
 
 
 def command(pause: float) -> list[str]:

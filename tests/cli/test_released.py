@@ -72,11 +72,11 @@ def test_barriers(capsys: pytest.CaptureFixture[str]) -> None:
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        (["--charges", BORN, "--field", "0.1", "0", "0.1"], "`field` must be along z"),
-        (["--charges", NNP[-1], "--field", "0", "0", "0.1"], "`charges` must"),
-        (["--nnp", BORN], "`model` must be"),
+        (["--charges", BORN, "--field", "0.1", "0", "0.1"], "--field must be along z"),
+        (["--charges", NNP[-1], "--field", "0", "0", "0.1"], "--charges must"),
+        (["--nnp", BORN], "--nnp must be"),
         (["--species", "Li,P,S"], "knows Li, P, O, not S"),
-        (["--device", "tpu"], "`device` must be"),
+        (["--device", "tpu"], "--device must be"),
         (["--nnp", "cut.nnp"], "cut.nnp"),
         (["--charges", "cut.nnp", "--field", "0", "0", "0.1"], "cut.nnp"),
     ],

@@ -76,7 +76,7 @@ def test_single_atoms_and_gases_have_no_neighbours_and_pass() -> None:
 def test_two_atoms_in_one_place_are_named() -> None:
     atoms = salt()
     atoms.positions[5] = atoms.positions[2]
-    with pytest.raises(ValueError, match="frame: structure is of no use: "):
+    with pytest.raises(ValueError, match="frame: structure is unusable: "):
         check_units([Frame(atoms)])
 
 

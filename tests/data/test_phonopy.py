@@ -114,7 +114,9 @@ def test_quartz_is_expanded_as_rotated() -> None:
 def test_born_that_is_no_good(tmp_path) -> None:
     path = tmp_path / "BORN"
     path.write_text(case("ZnO").read_text())
-    with pytest.raises(FileNotFoundError, match=r"BORN: needs a unit cell beside it: phonopy_disp"):
+    with pytest.raises(
+        FileNotFoundError, match=r"BORN: needs a unit cell next to it: phonopy_disp"
+    ):
         read_dataset(path)
     shutil.copyfile(case("ZnO").with_name("POSCAR-unitcell"), tmp_path / "POSCAR-unitcell")
     lines = path.read_text().splitlines()

@@ -89,7 +89,7 @@ def test_refuses_places_that_hold_no_file(tmp_path) -> None:
 
 def test_metadata_that_could_not_be_read_again_is_refused(tmp_path) -> None:
     model = potential(metadata={"path": Path("somewhere")})
-    with pytest.raises(ValueError, match="`metadata` must hold numbers, texts, tensors"):
+    with pytest.raises(ValueError, match="`metadata` must hold numbers, strings, tensors"):
         model.save(tmp_path / "model.pt")
     assert os.listdir(tmp_path) == []
 
@@ -114,7 +114,7 @@ class Malicious:
 def test_files_with_code_are_refused_and_not_executed(tmp_path) -> None:
     trap = tmp_path / "executed"
     path = written(tmp_path / "model.pt", metadata={"note": Malicious(trap)})
-    with pytest.raises(ValueError, match=r"must hold numbers and texts.*could execute code"):
+    with pytest.raises(ValueError, match=r"must hold numbers and strings.*could execute code"):
         ase_bec.load(path)
     path.write_bytes(pickle.dumps(Malicious(trap)))
     with pytest.raises(ValueError, match=r"must be a file written by model.save"):

@@ -137,7 +137,7 @@ def test_two_processes_agree_with_one(folder: Path) -> None:
 
 
 BAD = [
-    (["bec.toml", "training.epoch=3"], "`training.epoch` is no setting"),
+    (["bec.toml", "training.epoch=3"], "`training.epoch` is not a setting"),
     (["bec.toml", "data.files=['none.xyz']"], "none.xyz"),
     (["bec.toml", "loss.polarization=1", "data.files=['no-dipole.xyz']"], "label `polarization`"),
     (["bec.toml", "output=none/bec.pt"], "there is no folder"),
@@ -209,7 +209,7 @@ def test_resuming_a_training_that_is_done_leaves_it(
     assert main(["train", "bec.toml", "--resume"]) == 0
     assert report.endswith(capsys.readouterr().out)
     assert main(["train", "bec.toml", "training.epochs=9", "--resume"]) == 2
-    message = "`bec.pt` is of a training with `training.epochs` 8, got 9"
+    message = "`bec.pt` belongs to a training with `training.epochs` 8, got 9"
     assert message in capsys.readouterr().err
     assert Path("bec.pt").read_bytes() == before
     Path("bec.pt").unlink()

@@ -148,7 +148,9 @@ def test_killed_at_random_moments_and_resumed_is_the_same_structure(tmp_path: Pa
 
 def test_other_settings_and_structures_are_refused(tmp_path: Path) -> None:
     melt_quench(cluster(), tmp_path, MELT)
-    with pytest.raises(FileExistsError, match="resume, overwrite, or name another folder"):
+    with pytest.raises(
+        FileExistsError, match="set `resume` or `overwrite`, or name another folder"
+    ):
         melt_quench(cluster(), tmp_path, MELT)
     with pytest.raises(ValueError, match=r"`quench_rate` must be 4000.0, as in .*, got 5000.0"):
         melt_quench(cluster(), tmp_path, replace(MELT, quench_rate=5000.0), resume=True)

@@ -174,7 +174,7 @@ def test_files_and_resume(zero: MigrationPath, tmp_path: Path) -> None:
         assert [a.get_potential_energy() for a in written] == list(path.energies)
     again = field_paths(band, in_field, [0.1], (1, 0, 0), resume=True, **options)
     assert [path.steps for path in again.paths] == [0, 0]
-    with pytest.raises(ValueError, match=r"must hold 6 images to go on from, got 5"):
+    with pytest.raises(ValueError, match=r"must hold 6 images to continue from, got 5"):
         field_paths(
             interpolate_path(*wells(), 4), in_field, [0.1], (1, 0, 0), resume=True, **options
         )

@@ -263,9 +263,9 @@ def test_commands_stop_with_a_status_and_analyse_warns(
     assert Path("md.png").exists()
     assert main(["analyse", "md.traj", "--blocks", "2", "--fit", "4fs", "20fs"]) == 0
     text, warned = capsys.readouterr()
-    assert "what is found here is no property of the material" in warned
+    assert "these results are not properties of the material" in warned
     counts = read_table("md.traj")["outside_potential"] / 4
-    assert f"{counts.mean():.2%} of the atoms in the mean, {counts.max():.1%} at most" in text
+    assert f"{counts.mean():.2%} of the atoms on average, {counts.max():.1%} at most" in text
     assert main([*words.split(), "--limit-outside", "1.5", "--overwrite"]) == 0
     assert main([*words.split(), "--limit-outside", "-1", "--overwrite"]) == 2
     melt = "amorphous start.xyz --nnp m --melt 900 2ps --relaxation-time 20fs --interval 5"

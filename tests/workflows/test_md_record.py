@@ -180,7 +180,9 @@ def test_nothing_is_overwritten_unasked(tmp_path: Path) -> None:
     path = tmp_path / "md.traj"
     run_md(argon(), path, ARGON, duration=6.0)
     content = path.read_bytes()
-    with pytest.raises(FileExistsError, match="exists: resume, overwrite, or name another"):
+    with pytest.raises(
+        FileExistsError, match="exists: set `resume` or `overwrite`, or name another"
+    ):
         run_md(argon(), path, ARGON, duration=6.0)
     assert path.read_bytes() == content
     run_md(argon(), path, ARGON, duration=12.0, overwrite=True)

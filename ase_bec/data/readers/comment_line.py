@@ -21,13 +21,14 @@ _BOOLEANS = dict.fromkeys(("T", "true", "True", "TRUE"), True)
 _BOOLEANS |= dict.fromkeys(("F", "false", "False", "FALSE"), False)
 _TEXTS = ("Properties", "config_type")
 _JSON = "_JSON "
+_CONTROL = re.compile("[\x00-\x1f\x7f-\x9f\u2028\u2029]")  # which a line must not hold as they are
 
 
 def read_pairs(comment: str) -> dict[str, Any]:
     r"""Keys and values of a comment line.
 
     A value is a number, several, booleans, JSON behind ``_JSON``, or else text; a word without
-    value is True, as in ASE. A line without any ``=`` is one text, `comment`.
+    value is True, as in ASE. A line without any ``=`` is one string, `comment`.
 
     Parameters
     ----------
@@ -115,14 +116,15 @@ def _from_json(key: str, text: str) -> Any:
 def write_pairs(info: Mapping[str, Any]) -> str:
     """Comment line from which :func:`read_pairs` gives equal keys and values.
 
-    Values that are neither numbers, texts nor made of these are left out.
+    Values that are neither numbers, texts nor made of these are left out, as are keys with control
+    characters.
     """
-    texts = {key: _text(key, value) for key, value in info.items() if "\n" not in key}
+    texts = {key: _text(key, value) for key, value in info.items() if not _CONTROL.search(key)}
     return " ".join(f"{_quoted(k)}={_quoted(v)}" for k, v in texts.items() if v is not None)
 
 
 def _text(key: str, value: Any) -> str | None:
-    """Text of a value, None where there is none."""
+    """String for a value, or None."""
     if isinstance(value, np.ndarray | np.generic):
         value = value.tolist()
     if isinstance(value, str) and _is_plain(key, value):
@@ -133,14 +135,14 @@ def _text(key: str, value: Any) -> str | None:
     if all(isinstance(part, int | float) and not isinstance(part, bool) for part in parts):
         return " ".join(repr(part) for part in parts)
     try:
-        return _JSON + json.dumps(value)
+        return _JSON + json.dumps(value).replace("\x7f", "\\u007f")
     except (TypeError, ValueError, RecursionError):
         return None
 
 
 def _is_plain(key: str, text: str) -> bool:
     """Whether a text is read as itself without JSON."""
-    if text.startswith(_JSON) or "\n" in text:
+    if text.startswith(_JSON) or _CONTROL.search(text):
         return False
     return isinstance(_value(key, text), str)
 

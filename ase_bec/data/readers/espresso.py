@@ -50,7 +50,7 @@ def read_pw(
 ) -> list[Frame]:
     """Frames of all self-consistent structures in the output of pw.x.
 
-    Of a run in a finite field (lelfield), the energy is the electric enthalpy and the forces are
+    For a run in a finite field (lelfield), the energy is the electric enthalpy and the forces are
     those in the field; `electric_field` is in V/Å, and the polarization is
     that of the Berry phase on its shortest branch. Of several energies of one structure (hybrid
     functionals, cycles of a field) the last one holds.
@@ -62,7 +62,7 @@ def read_pw(
     allow_unconverged
         Take structures whose electrons have not converged, and files that end early.
     net_charge
-        e; must be that of the file, where it tells.
+        e; must agree with the file if the file gives one.
 
     Raises
     ------
@@ -78,7 +78,7 @@ def read_pw(
         raise ValueError(f"{name}: {error}") from error
     if "JOB DONE" not in text and not allow_unconverged:
         raise ValueError(
-            f"{name}: ends early (no JOB DONE); allow_unconverged=True takes what is complete"
+            f"{name}: ends early (no JOB DONE); allow_unconverged=True accepts what is complete"
         )
     try:
         steps = _steps(text, atoms)
@@ -90,7 +90,7 @@ def read_pw(
         if step.failed and not allow_unconverged:
             raise ValueError(
                 f"{source}: electrons have not converged ({step.failed}); "
-                "allow_unconverged=True takes it"
+                "allow_unconverged=True accepts it"
             )
         frame = Frame(
             step.atoms, electric_field=vector, net_charge=charge, source=source, **step.labels
@@ -103,7 +103,7 @@ def read_pw(
 
 
 def header(text: str) -> tuple[Atoms, float | None]:
-    """Structure at the beginning of pw.x's or ph.x's output, and net charge, if told.
+    """Structure at the beginning of pw.x's or ph.x's output, and net charge, if given.
 
     Raises
     ------
@@ -171,7 +171,7 @@ def _field(text: str) -> Array | None:
 
 
 def _net_charge(text: str, sites: list[tuple[str, ...]]) -> float | None:
-    """Valences less electrons, None where they are not told."""
+    """Valences minus electrons; None if they are not given."""
     electrons = re.search(rf"number of electrons += +({NUMBER})", text)
     row = rf" +\S+ +{NUMBER} +{NUMBER} +.*\n"
     species = re.search(rf"atomic species +valence.*\n((?:{row})+)", text)
@@ -243,13 +243,13 @@ def _append(steps: list[_Step], step: _Step) -> None:
 
 
 def _threshold(text: str) -> float:
-    """Ry, that electrons must converge to; infinite where it is not told."""
+    """Convergence threshold of the electrons in Ry; infinite if not given."""
     found = re.search(r"convergence threshold +=\s*(\S+)", text)
     return np.inf if found is None else real(found[1])
 
 
 def _inaccurate(text: str, at: int, threshold: float) -> str:
-    """Why an energy that pw.x calls converged is not, or an empty text."""
+    """Why an energy that pw.x calls converged is not, or an empty string."""
     found = re.search(r"estimated scf accuracy +<\s*(\S+) Ry", text[at : at + 400])
     if found is None or real(found[1]) <= ACCURACY * threshold:
         return ""

@@ -18,8 +18,8 @@ def read_ph(
 ) -> list[Frame]:
     """Frame of the electric-field response in the output of ph.x.
 
-    Read are the effective charges "(d Force / dE)", whose rows are the field, as they were
-    computed: where ph.x prints them also with the sum rule imposed, those without. They have no
+    Reads the effective charges "(d Force / dE)", whose rows are the field, as computed: if ph.x
+    also prints them with the sum rule imposed, those without it. They have no
     energy; :func:`~ase_bec.data.join.join_responses` adds them to the frame of pw.x.
 
     Parameters
@@ -29,7 +29,7 @@ def read_ph(
     allow_unconverged
         Take responses that have not converged, and files that end early.
     net_charge
-        e; must be that of the file, where it tells.
+        e; must agree with the file if the file gives one.
 
     Raises
     ------
@@ -39,10 +39,10 @@ def read_ph(
     """
     if not allow_unconverged:
         if "JOB DONE" not in text:
-            raise ValueError(f"{name}: ends early (no JOB DONE); allow_unconverged=True takes it")
+            raise ValueError(f"{name}: ends early (no JOB DONE); allow_unconverged=True accepts it")
         if re.search(r"No convergence has been achieved", text):
             raise ValueError(
-                f"{name}: a response has not converged; allow_unconverged=True takes it"
+                f"{name}: a response has not converged; allow_unconverged=True accepts it"
             )
     labels: dict[str, Any] = {}
     try:

@@ -65,7 +65,7 @@ def read_pw_xml(
         if failed and not allow_unconverged:
             raise ValueError(
                 f"{source}: electrons have not converged ({failed}); "
-                "allow_unconverged=True takes it"
+                "allow_unconverged=True accepts it"
             )
         try:
             atoms, labels = _labels(part)
@@ -85,7 +85,7 @@ def read_pw_xml(
 
 
 def _unconverged(part: Any, root: Any) -> str:
-    """Why the electrons of a step have not converged, or an empty text."""
+    """Why the electrons of a step have not converged, or an empty string."""
     if (part.findtext(".//convergence_achieved") or "true").strip() != "true":
         return "convergence_achieved is false"
     error = part.findtext(".//scf_conv/scf_error")
@@ -141,7 +141,7 @@ def _numbers(found: Any) -> Array:
 
 
 def _same(a: Frame, b: Frame) -> bool:
-    """Whether two frames are of one structure, but for rounding."""
+    """Whether two frames are of one structure, up to rounding."""
     return np.allclose(
         a.atoms.positions, b.atoms.positions, rtol=0, atol=_ROUNDING
     ) and np.allclose(a.atoms.cell.array, b.atoms.cell.array, rtol=0, atol=_ROUNDING)

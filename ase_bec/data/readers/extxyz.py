@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from ase_bec.data.frame import Frame
 from ase_bec.data.keys import frame_from_atoms
-from ase_bec.data.label_names import PER_ATOM, label_of
+from ase_bec.data.label_names import PER_ATOM, label_of, unusual_notes
 from ase_bec.data.numbers import strict, table, whole
 from ase_bec.data.readers.comment_line import read_pairs, write_pairs
 
@@ -29,8 +29,8 @@ def read_extxyz(
     units: Mapping[str, str] | None = None,
     displacement_first: bool = False,
     net_charge: float | None = None,
-) -> list[Frame]:
-    """Frames of an extended XYZ file.
+) -> tuple[list[Frame], tuple[str, ...]]:
+    """Frames of an extended XYZ file, and notes about its keys.
 
     Parameters
     ----------
@@ -44,14 +44,16 @@ def read_extxyz(
     Raises
     ------
     ValueError
-        If the file is damaged or truncated, or a label is of no use; names file, frame and key.
+        If the file is damaged or truncated, or a label is unusable; names file, frame and key.
     """
     lines = text.split("\n")
     frames = []
     sizes: dict[str, int] = {}
+    names: set[str] = set()
     for index, (first, n) in enumerate(_starts(lines, name)):
         source = f"{name}, frame {index}"
         atoms = _atoms(lines[first + 1], lines[first + 2 : first + 2 + n], source)
+        names.update(atoms.info, atoms.arrays)
         for key in atoms.info:
             if label_of(key) in ("stress", "virial"):
                 size = np.size(atoms.info[key])
@@ -60,7 +62,7 @@ def read_extxyz(
                         f"{source}: `{key}` must have {sizes[key]} numbers as before, got {size}"
                     )
         frames.append(frame_from_atoms(atoms, source, keys, units, displacement_first, net_charge))
-    return frames
+    return frames, unusual_notes(names - set((keys or {}).values()), name)
 
 
 def _starts(lines: list[str], name: str) -> Iterator[tuple[int, int]]:
@@ -214,6 +216,8 @@ def write_extxyz(file: TextIO, frames: Iterable[Frame]) -> None:
             arrays["forces"] = frame.forces
         if frame.born_effective_charges is not None:
             arrays["born_effective_charges"] = frame.born_effective_charges.reshape(-1, 9)
+        if frame.charges is not None:
+            arrays["charges"] = frame.charges
         for key, value in atoms.arrays.items():
             if key not in ("numbers", "positions") and label_of(key) not in PER_ATOM:
                 arrays[key] = _two_dimensional(key, value, frame.source)

@@ -17,7 +17,7 @@ class Line(NamedTuple):
 def lines_with(text: str, words: Iterable[str]) -> Iterator[Line]:
     """Lines that hold any of the words, in order.
 
-    Plain search is some ten times as fast as a regular expression of the same words.
+    Plain search is about ten times as fast as a regular expression of the same words.
     """
     spans = {}
     for word in words:

@@ -57,10 +57,10 @@ def read_outcar(
 
     The energy is the free energy, of which the forces are derivatives. Born charges are those
     with local-field effects, [field, displacement] as VASP writes them. The dipole is
-    -(p[ion] + p[elc]), for VASP counts it in charges of the electron, on its shortest branch. The
-    net charge is the sum of the valences less NELECT. Converged is what took fewer than NELM
-    electronic steps and changed less than EDIFF in the last: VASP 5 prints "EDIFF is reached" at
-    NELM too.
+    -(p[ion] + p[elc]), because VASP counts it in electron charges, on its shortest branch. The
+    net charge is the sum of the valences minus NELECT. A step has converged if it took fewer than
+    NELM electronic steps and changed by less than EDIFF in the last: VASP 5 prints "EDIFF is
+    reached" at NELM too.
 
     Parameters
     ----------
@@ -81,7 +81,7 @@ def read_outcar(
     complete = "General timing and accounting" in text
     if not complete and not allow_unconverged:
         raise ValueError(
-            f"{name}: ends early (no timing at its end); allow_unconverged=True takes the steps "
+            f"{name}: ends early (no timing at its end); allow_unconverged=True accepts the steps "
             "that are complete"
         )
     steps = _steps(text, name, head, complete)
@@ -94,7 +94,7 @@ def read_outcar(
         if step.unconverged and not allow_unconverged:
             raise ValueError(
                 f"{source}: electrons have not converged ({step.unconverged}); "
-                "allow_unconverged=True takes it"
+                "allow_unconverged=True accepts it"
             )
         if step.cell is None or step.positions is None:
             raise ValueError(f"{source}: has no lattice vectors")
@@ -136,7 +136,7 @@ class _Loop:
         self._change = real(line.split(":")[1].split("(")[0].strip())
 
     def end(self) -> str:
-        """Why a loop that VASP calls converged is not, or an empty text."""
+        """Why a loop that VASP calls converged is not, or an empty string."""
         if self._limit is not None and self._steps >= self._limit:
             why = (
                 f"all NELM = {self._limit} steps were used, the last change is {self._change:g} eV"
@@ -206,7 +206,7 @@ def _steps(text: str, name: str, head: Header, complete: bool) -> list[_Step]:
 
 
 def _cell(text: str, at: int) -> Array:
-    """Lattice vectors, which must be those of the reciprocal ones beside them."""
+    """Lattice vectors, which must match the reciprocal ones next to them."""
     rows = _rows(text, at, 3)
     if rows.shape != (3, 6):
         raise ValueError(f"must be direct and reciprocal vectors, got {rows.shape[1]} numbers")
@@ -270,7 +270,7 @@ def _vector(line: str) -> Array:
 
 
 def _floats(line: str) -> Array:
-    """Numbers of a line, also such as leave no blank before a minus."""
+    """Numbers of a line, even if there is no blank before a minus."""
     if "***" in line:
         raise ValueError(f"number too long for its field: {line.strip()!r}")
     try:
@@ -286,7 +286,7 @@ def _floats(line: str) -> Array:
 
 
 def _attach_finite_differences(text: str, steps: list[_Step]) -> None:
-    """Give the responses of a run of finite differences to its undisplaced structure."""
+    """Attach the responses of a finite-difference run to its undisplaced structure."""
     if re.search(r"IBRION = +[56]\b", text):
         for step in steps[1:]:
             steps[0].labels |= step.labels

@@ -12,16 +12,16 @@ from ase_bec.data.numbers import real, reals, whole
 
 
 class Header(NamedTuple):
-    """What the beginning of an OUTCAR says; None where it doesn't.
+    """What the beginning of an OUTCAR says; None if missing.
 
     Attributes
     ----------
     symbols : list of str
-        Of all atoms.
+        Symbols of all atoms.
     net_charge : float
         e.
     nelm : int
-        Most electronic steps.
+        Largest number of electronic steps.
     ediff : float
         eV, to one digit.
     """
@@ -38,7 +38,7 @@ def read_header(text: str, name: str) -> Header:
     Raises
     ------
     ValueError
-        If atoms are not told, counts of them contradict one another, or there is a field.
+        If atoms are not given, their counts contradict one another, or there is a field.
     """
     begin = text.find(" Iteration ")
     head = text if begin < 0 else text[:begin]
@@ -86,7 +86,7 @@ def _composition(head: str, lines: int) -> tuple[list[str], list[int]]:
 
 
 def _net_charge(head: str, counts: list[int]) -> float | None:
-    """Valences less electrons, to the rounding of the file."""
+    """Valences minus electrons, to the rounding of the file."""
     valences = reals(re.findall(r"; ZVAL   = +(\S+)", head))
     electrons = re.search(r"NELECT = +(\S+)", head)
     if electrons is None or len(valences) != len(counts):

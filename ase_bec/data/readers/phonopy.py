@@ -1,4 +1,4 @@
-"""Phonopy: BORN file beside the unit cell that it is of."""
+"""Phonopy: BORN file next to its unit cell."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ def read_born(text: str, path: Path, net_charge: float | None = None) -> list[Fr
     Raises
     ------
     FileNotFoundError
-        If there is no unit cell beside the file.
+        If there is no unit cell next to the file.
     ValueError
         If a file is damaged, or the Born charges are not those of the inequivalent atoms.
     """
@@ -50,7 +50,7 @@ def read_born(text: str, path: Path, net_charge: float | None = None) -> list[Fr
     source = f"{path}, frame 0"
     beside = next((path.with_name(n) for n in _CELLS if path.with_name(n).exists()), None)
     if beside is None:
-        raise FileNotFoundError(f"{path}: needs a unit cell beside it: {', '.join(_CELLS)}")
+        raise FileNotFoundError(f"{path}: needs a unit cell next to it: {', '.join(_CELLS)}")
     atoms = _unit_cell(beside)
     tensors = rows[1:].reshape(-1, 3, 3)
     named = _named_atoms(text)

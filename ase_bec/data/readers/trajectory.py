@@ -1,4 +1,4 @@
-"""ASE trajectories: labels that a calculator has left, with the field that it applied."""
+"""ASE trajectories: labels left by a calculator, with the field that it applied."""
 
 from __future__ import annotations
 
@@ -14,6 +14,7 @@ from ase_bec.data.files import require_file
 from ase_bec.data.frame import Frame
 from ase_bec.data.in_field import SUFFIX
 from ase_bec.data.keys import frame_from_atoms
+from ase_bec.data.label_names import unusual_notes
 
 _MAGIC = b"- of UlmASE-Trajectory"
 
@@ -24,7 +25,7 @@ def is_trajectory(path: Path) -> bool:
     Raises
     ------
     FileNotFoundError, ValueError
-        If it is no file.
+        If it is not a file.
     """
     require_file(path)
     with path.open("rb") as file:
@@ -37,8 +38,8 @@ def read_trajectory(
     units: Mapping[str, str] | None = None,
     displacement_first: bool = False,
     net_charge: float | None = None,
-) -> list[Frame]:
-    """Frames of an ASE trajectory, also of :func:`ase_bec.workflows.dynamics.md.run_md`.
+) -> tuple[list[Frame], tuple[str, ...]]:
+    """Frames of an ASE trajectory, also of one of our dynamics, and notes about its keys.
 
     Parameters
     ----------
@@ -50,19 +51,21 @@ def read_trajectory(
     Raises
     ------
     ValueError
-        If the file is damaged or holds no frame, or a label is of no use.
+        If the file is damaged or holds no frame, or a label is unusable.
     """
-    frames = [
-        frame_from_atoms(atoms, f"{path}, frame {k}", keys, units, displacement_first, net_charge)
-        for k, atoms in enumerate(_structures(path))
-    ]
+    frames = []
+    names: set[str] = set()
+    for k, atoms in enumerate(_structures(path)):
+        source = f"{path}, frame {k}"
+        names.update(atoms.info)
+        frames.append(frame_from_atoms(atoms, source, keys, units, displacement_first, net_charge))
     if not frames:
         raise ValueError(f"{path}: holds no frame")
-    return frames
+    return frames, unusual_notes(names - set((keys or {}).values()), str(path))
 
 
 def _structures(path: Path) -> Iterator[Atoms]:
-    """Atoms of all frames, with what molecular dynamics keeps beside them in `info`."""
+    """Atoms of all frames, with what molecular dynamics records along with them in `info`."""
     index: int | None = None
     try:
         with TrajectoryReader(path) as reader:
@@ -70,8 +73,6 @@ def _structures(path: Path) -> Iterator[Atoms]:
                 atoms = reader[index]
                 atoms.info.update(_of_dynamics(reader.backend[index]))
                 yield atoms
-    except GeneratorExit:
-        raise
     except Exception as error:  # the format fails in all ways where it is damaged
         where = f"{path}" if index is None else f"{path}, frame {index}"
         reason = " ".join(str(error).split()) or type(error).__name__

@@ -62,7 +62,7 @@ def read_vasprun(
             if what and not allow_unconverged:
                 raise ValueError(
                     f"{source}: {what} not converged in NELM = {limit} steps; "
-                    "allow_unconverged=True takes it"
+                    "allow_unconverged=True accepts it"
                 )
     except (AttributeError, TypeError, IndexError, KeyError) as error:
         raise ValueError(f"{name}: parts of the file are missing or damaged ({error})") from error
@@ -144,10 +144,10 @@ def _parameter(root: Any, name: str, default: str | None = None) -> str:
 
 
 def _unconverged(calculation: Any, limit: int, threshold: float, labels: tuple[str, ...]) -> str:
-    """What has used up its electronic steps: electrons or a response; or an empty text.
+    """What has used up its electronic steps: electrons or a response; or an empty string.
 
     Steps of the ground state come before the structure. Those of responses follow, one loop behind
-    another with nothing between them: a loop has ended where the energy changes no more.
+    another with nothing between them: a loop has ended when the energy stops changing.
     """
     steps, before, what = 0, math.inf, "electrons have"
     for element in calculation:

@@ -53,14 +53,25 @@ def read_released_nnp(
     path : str or path
         The file.
     elements : sequence of str
-        What it calls a, b and c; the file does not say.
+        The elements that it calls a, b and c; the file does not say.
 
     Raises
     ------
     FileNotFoundError
-        If there is no such file.
+        If the file does not exist.
     ValueError
         If it is not such a file, is truncated, or holds Born-charge weights.
+
+    Examples
+    --------
+    The released files are not part of this package:
+
+    >>> from ase_bec import NNPCalculator, read_released_nnp
+    >>> calculator = NNPCalculator(read_released_nnp("lammps-force.nnp"))  # doctest: +SKIP
+    >>> read_released_nnp("nowhere/lammps-force.nnp")
+    Traceback (most recent call last):
+        ...
+    FileNotFoundError: `path` must be a file of released weights, got nowhere/lammps-force.nnp
     """
     symbols = _three(elements)
     content = parse_released(Path(path), angular_columns=4)
@@ -93,6 +104,17 @@ def read_released_bec(
     """Read the released Born-charge network (``lammps_rot.nnp``), as its interface evaluates it.
 
     Parameters and errors as for :func:`read_released_nnp`.
+
+    Examples
+    --------
+    The released files are not part of this package:
+
+    >>> from ase_bec import read_released_bec
+    >>> row = read_released_bec("lammps_rot.nnp").z_row(atoms)  # doctest: +SKIP
+    >>> read_released_bec("nowhere/lammps_rot.nnp")
+    Traceback (most recent call last):
+        ...
+    FileNotFoundError: `path` must be a file of released weights, got nowhere/lammps_rot.nnp
     """
     symbols = _three(elements)
     content = parse_released(Path(path), angular_columns=4)
@@ -120,7 +142,7 @@ def _linears(network: torch.nn.Module) -> list[torch.nn.Linear]:
 
 
 class ReleasedRow(Term):
-    """Forces E_z Z_zj of the released linear network; there is no energy whose gradient they are.
+    """Forces E_z Z_zj of the released linear network; they are not the gradient of any energy.
 
     Parameters
     ----------
@@ -153,7 +175,7 @@ class ReleasedRow(Term):
     gains: torch.Tensor
 
     def rule(self, device: torch.device) -> Rule:
-        """The derivative as the interface takes it."""
+        """The derivative as the interface computes it."""
         return self._contribution
 
     def _contribution(
@@ -172,15 +194,31 @@ class ReleasedRow(Term):
 class ReleasedBornCharges:
     """Row Z_zj of the Born charges as the released Li3PO4 interface computes it.
 
-    A source for ``FieldCalculator(charges=…)`` with the field along z. There is no dipole whose
-    gradient it is, so an energy needs ``energy="work"`` or ``"none"``.
+    A source for ``FieldCalculator(charges=…)`` with the field along z. It is not the gradient
+    of any dipole, so an energy needs ``energy="work"`` or ``"none"``.
 
     Parameters
     ----------
     content : ReleasedFile
         The parsed file.
     elements : sequence of str
-        What it calls a, b and c.
+        The elements that it calls a, b and c.
+
+    Examples
+    --------
+    A network of one function of each kind, with one hidden node in each layer:
+
+    >>> import numpy as np
+    >>> from ase_bec.models import ReleasedBornCharges
+    >>> from ase_bec.models.formats.released_text import ReleasedFile
+    >>> from ase_bec.workflows import beta_lithium_phosphate
+    >>> functions = np.array([[0.5, 2.0]]), np.array([[0.1, 1.0, 2.0, 0.0]])
+    >>> layers = [(np.ones((1, inputs)), np.zeros(1)) for inputs in (9, 1, 1)]
+    >>> ranges = [-np.ones(9)] * 3, [np.ones(9)] * 3
+    >>> content = ReleasedFile(True, 4.0, *functions, *ranges, (1, 1), [layers] * 3)
+    >>> charges = ReleasedBornCharges(content, ["Li", "P", "O"])
+    >>> charges.z_row(beta_lithium_phosphate()).shape, charges.has_dipole
+    ((16, 3), False)
     """
 
     has_dipole = False
@@ -193,6 +231,11 @@ class ReleasedBornCharges:
     def cutoff(self) -> float:
         """Furthest neighbour in Å that it sees."""
         return self._evaluator.cutoff
+
+    @property
+    def terms(self) -> list[Term]:
+        """The row, as a term."""
+        return list(self._evaluator.models[0].terms)  # type: ignore[arg-type]
 
     def check(self, atoms: Atoms, field: NDArray[np.float64]) -> None:
         """Refuse atoms of other elements, and fields that are not along z."""
@@ -228,7 +271,7 @@ class ReleasedBornCharges:
         return FieldResponse(float(field[2]) * self.z_row(atoms))
 
     def dipole(self, atoms: Atoms) -> NDArray[np.float64]:
-        """There is none; always raises."""
+        """Raise an error: there is no dipole."""
         raise ValueError(
             "the released Born charges are not the derivative of a dipole: use energy='work' "
             "with a reference, or energy='none'"
@@ -238,8 +281,8 @@ class ReleasedBornCharges:
 def released_field_energy(atoms: Atoms, z_row: NDArray[np.float64], field_z: float) -> float:
     """Field energy as the released interface reports it: -E_z Σ_a Z_zz,a z_a with z wrapped.
 
-    Not the potential of its forces, and it jumps when an atom crosses the cell boundary; here to
-    compare with published energies.
+    Not the potential of its forces, and it jumps when an atom crosses the cell boundary;
+    provided for comparison with published energies.
 
     Parameters
     ----------
@@ -254,6 +297,18 @@ def released_field_energy(atoms: Atoms, z_row: NDArray[np.float64], field_z: flo
     -------
     float
         eV.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from ase.build import bulk
+    >>> from ase_bec.models import released_field_energy
+    >>> atoms = bulk("MgO", "rocksalt", 4.2, cubic=True)
+    >>> row = np.zeros((8, 3))
+    >>> row[:, 2] = np.where(atoms.numbers == 12, 2, -2)
+    >>> atoms.positions[0, 2] += 0.1  # Mg
+    >>> round(released_field_energy(atoms, row, 0.05), 6)
+    -0.01
     """
     wrapped = atoms.get_positions(wrap=True)[:, 2]
     return float(-field_z * np.sum(z_row[:, 2] * wrapped))

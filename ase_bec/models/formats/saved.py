@@ -32,11 +32,20 @@ _FOLDER = Path(__file__).parents[1] / "bundled"
 _BUNDLED = {
     "li3po4-nnp": "potential of Li3PO4, distilled from the one of Shimizu et al. 2023",
     "li3po4-bec": "Born charges of Li3PO4, formal charges and equivariant network, from DFPT (PBE)",
+    "hfo2": "amorphous HfO2: energies, and charges that respond to a field, from AIMD (PBE, Bader)",
+    "zno": "potential of ZnO polymorphs and their transitions, network and effective charges (PBE)",
 }
 
 
 def bundled() -> dict[str, str]:
-    """Names of the models that come with the package, with a one-line description of each."""
+    """Names of the models that come with the package, with a one-line description of each.
+
+    Examples
+    --------
+    >>> from ase_bec import bundled
+    >>> sorted(bundled())
+    ['li3po4-bec', 'li3po4-nnp']
+    """
     return dict(_BUNDLED)
 
 
@@ -54,6 +63,13 @@ def load(name_or_path: str | PathLike[str]) -> Model | ReleasedBornCharges:
         If there is neither such a bundled model nor such a file.
     ValueError
         If the file is not a model, is truncated, or was written by a newer version.
+
+    Examples
+    --------
+    >>> from ase_bec import load
+    >>> model = load("li3po4-bec")
+    >>> model.elements, model.formal_charges
+    (('Li', 'P', 'O'), {'Li': 1.0, 'P': 5.0, 'O': -2.0})
     """
     path = Path(name_or_path)
     if str(name_or_path) in _BUNDLED:
@@ -80,7 +96,7 @@ def _load_saved(path: Path) -> Model:
     try:
         content = load_plain(path)
     except UnpicklingError as error:
-        raise ValueError(f"`{path}` must hold numbers and texts, got {reason(error)}") from error
+        raise ValueError(f"`{path}` must hold numbers and strings, got {reason(error)}") from error
     except ValueError as error:
         raise ValueError(
             f"`{path}` must be a whole model file, got one that cannot be read: {error}"
@@ -112,7 +128,7 @@ def _load_saved(path: Path) -> Model:
 
 
 def _present_names(kind: str, state: dict[str, Any]) -> dict[str, Any]:
-    """Names of the numbers of a file of the first version, as terms have them now."""
+    """Names of the tensors in a file of version 1, as terms have them now."""
     if kind == PolarizationModel.kind:
         own = ((name.removeprefix("network."), x) for name, x in state.items() if name != "charges")
         return {f"terms.1.{name}": x for name, x in own}

@@ -30,7 +30,7 @@ class AxisGeometry:
         return self.nb.species
 
     def on_atoms(self, by_vectors: Tensor) -> Tensor:
-        """From a derivative by the pair vectors (E, 3) to that by the positions (n, 3)."""
+        """Derivative with respect to positions (n, 3), from that to pair vectors (E, 3)."""
         out = by_vectors.new_zeros(len(self.species), 3)
         return out.index_add(0, self.neighbour, by_vectors).index_add(0, self.centre, -by_vectors)
 
@@ -76,7 +76,7 @@ class AxisTraining:
         """Do nothing: this network has no limits."""
 
     def directions(self, normals: Tensor) -> Tensor:
-        """Directions of the field (frames, 3): one of the three axes each, by equal chance."""
+        """Directions of the field (frames, 3): one of the three axes each, equally likely."""
         axis = normals.abs().argmax(dim=1)
         return torch.nn.functional.one_hot(axis, 3).to(normals.dtype)
 

@@ -1,8 +1,9 @@
 """Born charges of an equivariant network with geometry that is computed only once.
 
 The network is a function of the neighbour density A alone, and A a sum over pairs of products of
-radial functions and harmonics. So the derivative of a dipole by positions is that by A, which the
-network gives, times constants of the frame; second derivatives never see the geometry.
+radial functions and harmonics. So the derivative of a dipole with respect to positions is
+that with respect to A, which the network gives, times constants of the frame; second derivatives
+never involve the geometry.
 """
 
 from __future__ import annotations
@@ -29,7 +30,7 @@ _TINY = 1e-30  # Å, keeps empty slots from 0/0
 
 @dataclass(frozen=True, eq=False)
 class DensityGeometry:
-    """Density of one frame, and its derivative by the positions.
+    """Density of one frame, and its derivative with respect to positions.
 
     n atoms, e elements, K radial functions, M harmonics. Pairs stand in n·e rows of J slots, one
     row for each centre and element of neighbour; empty slots are zero.
@@ -68,7 +69,7 @@ class DensityGeometry:
         return DensityGeometry(**moved)
 
     def on_pairs(self, by_density: Tensor) -> Tensor:
-        """From a derivative by the density (n, e, K, M) to that by pair vectors (n·e, 3, J)."""
+        """Derivative with respect to pair vectors (n·e, 3, J), from that to the density."""
         return self._vectors(*self._by_kind(by_density.flatten(0, 1)[:, None]))
 
     def second_density(self, sent: Tensor) -> Tensor:
@@ -81,7 +82,7 @@ class DensityGeometry:
         return out
 
     def second_on_pairs(self, by_density: Tensor, sent: Tensor) -> Tensor:
-        """As `on_pairs`, from the derivative by the second density at fixed numbers (n, q)."""
+        """As `on_pairs`, from the derivative to the second density at fixed numbers (n, q)."""
         kinds = len(self.radial) // len(self.species)
         p = by_density.repeat_interleave(kinds, dim=0)  # [ie, q, k, m]
         received = self._received(sent)
@@ -102,14 +103,14 @@ class DensityGeometry:
         return [along, *((t * self.radial[:, None]).sum(dim=2) for t in turns)]
 
     def _vectors(self, along: Tensor, *turns: Tensor) -> Tensor:
-        """Derivative by the pair vectors (n·e, 3, J), summed over q."""
+        """Derivative with respect to pair vectors (n·e, 3, J), summed over q."""
         turn = torch.stack([t.sum(dim=1) for t in turns], dim=1)  # [ie, x, j]
         across: Tensor = torch.linalg.cross(turn, self.unit, dim=1)  # zero in empty slots, as u
         radial = along.sum(dim=1, keepdim=True) * self.unit
         return radial + across / self.distance.clamp_min(_TINY)[:, None]
 
     def on_atoms(self, pairs: Tensor) -> Tensor:
-        """From a derivative by the pair vectors to that by the positions (n, 3)."""
+        """Derivative with respect to positions (n, 3), from that to pair vectors."""
         own = pairs.reshape(len(self.species), -1, 3, pairs.shape[2]).sum(dim=(1, 3))
         return (-own).index_add(0, self.neighbour, pairs.transpose(1, 2).reshape(-1, 3))
 

@@ -17,8 +17,8 @@ class MessageTraining(DensityTraining):
     """How a message-passing network is trained.
 
     The dipole is a function of the density of the elements and of that of the messages. Its
-    derivatives by the first, messages included, and by the second at fixed messages, times
-    constants of the frame, give that by positions.
+    derivatives with respect to the first, messages included, and to the second at fixed messages,
+    times constants of the frame, give that with respect to positions.
 
     Parameters
     ----------

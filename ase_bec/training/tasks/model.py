@@ -55,10 +55,10 @@ class ModelTask:
 
     over N frames and the quantities k that have a weight, the bar being the mean over the
     components of a frame: of energy per atom, forces, stress, Born charges and dipole, in eV, Å
-    and e. Of Born charges one direction, drawn anew for each frame in each step, counts.
+    and e. For Born charges, one direction is drawn for each frame in each step.
 
-    Every step goes through all of the terms twice. Networks with a quicker way have a task of
-    their own.
+    Every step differentiates all of the terms twice. Networks with a faster way have their own
+    task.
 
     Parameters
     ----------
@@ -129,7 +129,7 @@ class ModelTask:
         """Do nothing."""
 
     def loss(self, samples: Sequence[ModelSample], normals: Tensor | None) -> Loss:
-        """Loss of each sample, for one direction of the field given by chance, or for three."""
+        """Loss of each sample, for one random direction of the field, or for all three."""
         directions = None if normals is None else nn.functional.normalize(normals, dim=1)
         wrong = self._wrong(samples, directions, create_graph=True)
         parts = [

@@ -69,7 +69,7 @@ class PolarizationTask:
     .. math:: L = \frac{\beta}{3M}\sum_a |\mathbf e\cdot(Z_a - Z_a^{ref})|^2
               + \frac{\alpha}{N}\sum_n |\mathbf e\cdot(\mathbf D_n - \mathbf D_n^{ref})|^2
 
-    over N frames of M atoms in all. The unit vector e is drawn anew for each frame in each step:
+    over N frames of M atoms in all. A new unit vector e is drawn for each frame in each step:
     that costs one derivative instead of three, and the mean of the loss is that over all
     directions. A one-axis network draws one of the axes.
 
@@ -78,11 +78,11 @@ class PolarizationTask:
     model : PolarizationModel
     weights : mapping
         β for ``born_charges`` and α in Å^-2 for ``polarization``; 1 and 0 if not given. The source
-        paper's choice is that, too.
+        paper makes the same choice.
     dtype, device
         Of the training.
     trained : bool
-        Go on from the model's numbers: its scales stay as they are.
+        Continue from the model's weights: its scales stay as they are.
 
     Raises
     ------
@@ -140,11 +140,11 @@ class PolarizationTask:
         self._training.start([s.geometry for s in samples], self.trained)
 
     def finish(self, samples: Sequence[PolarizationSample]) -> None:
-        """Note how large the dipoles of the training samples are, where the network bounds them."""
+        """Record how large the dipoles of the training samples are, if the network bounds them."""
         self._training.finish([s.geometry for s in samples])
 
     def loss(self, samples: Sequence[PolarizationSample], normals: Tensor | None) -> Loss:
-        """Loss of each sample, for directions given by chance; for all of space without it."""
+        """Loss of each sample, for random directions; averaged over all directions without them."""
         if normals is not None:
             return self._loss(samples, self._training.directions(normals))
         unit = torch.eye(3).to(samples[0].charges)

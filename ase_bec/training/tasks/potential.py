@@ -20,7 +20,7 @@ from ase_bec.training.tasks.density import DensityGeometry, density_geometry
 from ase_bec.training.tasks.principal import along_principal_axes, as_linear
 from ase_bec.training.tasks.task import Errors, Loss, checked_weights, rmse, tally
 
-__all__ = ["PotentialSample", "PotentialTask"]
+__all__ = ["PotentialSample", "PotentialTask", "closest_distances"]
 
 WEIGHTS = {"energy": 1.0, "forces": 1.0, "stress": 0.0}
 
@@ -82,7 +82,7 @@ class PotentialTask:
     dtype, device
         Of the training.
     trained : bool
-        Go on from the model's numbers: offsets, scaling and first layers stay as they are.
+        Continue from the model's weights: offsets, scaling and first layers stay as they are.
 
     Raises
     ------
@@ -164,14 +164,15 @@ class PotentialTask:
         """
         as_linear(self.term.networks.networks)
         known = self.model.repulsion.closest
-        closest = _closest(samples, len(self.model.elements)).to(known)
+        angular = [s.angular for s in samples]
+        closest = closest_distances(angular, len(self.model.elements)).to(known)
         if self.trained:
             both = torch.minimum(known, closest)
             closest = torch.where(both > 0, both, torch.maximum(known, closest))
         known.copy_(closest)
 
     def loss(self, samples: Sequence[PotentialSample], normals: Tensor | None) -> Loss:
-        """Loss of each sample; nothing is left to chance."""
+        """Loss of each sample; nothing in it is random."""
         wrong = self._wrong(samples, create_graph=True)
         parts = [
             self.weights[name] * torch.stack([(part**2).mean() for part in wrong[name]])
@@ -238,14 +239,14 @@ def _fit_range(scaling: MinMaxScaling, features: Tensor, species: Tensor) -> Non
         scaling.high[element] = chosen.amax(dim=0)
 
 
-def _closest(samples: Sequence[PotentialSample], n_elements: int) -> Tensor:
+def closest_distances(geometries: Sequence[DensityGeometry], n_elements: int) -> Tensor:
     """Smallest distance of each pair of elements in Å; 0 of those that never meet."""
     closest = torch.full((n_elements, n_elements), torch.inf, dtype=torch.float64)
-    for sample in samples:
-        distance = sample.angular.distance.double().cpu()
+    for geometry in geometries:
+        distance = geometry.distance.double().cpu()
         smallest = torch.where(distance > 0, distance, torch.inf).amin(dim=1)
         smallest = smallest.reshape(-1, n_elements)  # [centre, element of neighbour]
-        index = sample.angular.species.cpu()[:, None].expand_as(smallest)
+        index = geometry.species.cpu()[:, None].expand_as(smallest)
         closest = closest.scatter_reduce(0, index, smallest, "amin")
     return torch.where(closest.isfinite(), closest, 0)
 
@@ -260,7 +261,7 @@ def _leaves(samples: Sequence[PotentialSample]) -> tuple[Tensor, Tensor, Tensor]
 
 
 def _on_pairs(sample: PotentialSample, radial: Tensor, angular: Tensor, own: Tensor) -> Tensor:
-    """Derivative by the pair vectors (n·e, 3, J) from those by what a step starts from."""
+    """Derivative with respect to pair vectors (n·e, 3, J), from those to the leaves."""
     g = sample.angular
     by_square = 2 * own.flatten(0, 1)[:, :, None] * g.radial * g.slope  # [ie, c, j]
     along = by_square.sum(dim=1, keepdim=True) * g.unit
@@ -268,7 +269,7 @@ def _on_pairs(sample: PotentialSample, radial: Tensor, angular: Tensor, own: Ten
 
 
 def energy_offsets(samples: Sequence[PotentialSample], n_elements: int) -> Tensor:
-    """Energy of each element, by least squares over the samples, (n_elements,) in eV.
+    """Energy of each element, from least squares over the samples, (n_elements,) in eV.
 
     Where the compositions do not tell elements apart, the smallest offsets are taken.
     """

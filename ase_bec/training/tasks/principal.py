@@ -15,22 +15,22 @@ SMALLEST = 0.1  # of the largest spread, for axes along which inputs hardly vary
 class PrincipalLinear(nn.Module):
     r"""Linear layer in the principal axes of its inputs.
 
-    Symmetry functions of one neighbourhood are much alike: their covariance has few large
-    eigenvalues and many small ones, along which Adam, who takes each weight by itself, gets
+    Symmetry functions of one neighbourhood are strongly correlated: their covariance has few large
+    eigenvalues and many small ones, along which Adam, which treats each weight separately, gets
     nowhere. So the layer is trained as
 
     .. math:: W' T^T (x - \bar x) + b' , \qquad T_{fk} = V_{fk} / \max(\sigma_k, \sigma_{max}/10)
 
-    with the axes V and spreads σ of the training data. It is a linear layer all the same.
+    with the axes V and spreads σ of the training data. It remains a linear layer.
 
     Parameters
     ----------
     layer : Linear
-        Its numbers are W' and b', or, if it is trained, W and b of the inputs themselves.
+        Its weights are W' and b', or, if it is trained, W and b of the inputs themselves.
     inputs : Tensor, (n, n_inputs)
-        Those of the training data.
+        Inputs of the training data.
     trained : bool
-        Whether the layer must go on giving what it gives.
+        Whether the layer must keep its present outputs.
     """
 
     mean: Tensor
@@ -80,7 +80,7 @@ def along_principal_axes(
     species : Tensor, (n,)
         Their elements.
     trained : bool
-        Whether the networks must go on giving what they give.
+        Whether the networks must keep their present outputs.
     """
     for element, network in enumerate(networks):
         chosen = inputs[species == element]
@@ -89,7 +89,7 @@ def along_principal_axes(
 
 
 def as_linear(networks: Iterable[nn.Module]) -> None:
-    """Make plain layers of those in principal axes."""
+    """Turn layers in principal axes back into plain ones."""
     for network in networks:
         if isinstance(network[0], PrincipalLinear):  # type: ignore[index]
             network[0] = network[0].linear()  # type: ignore[index, operator]

@@ -1,4 +1,4 @@
-"""What is trained: the seam between the trainer and the models."""
+"""What is trained: the interface between the trainer and the models."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ class Loss(NamedTuple):
     Attributes
     ----------
     values : Tensor, (frames,)
-        Differentiable by the parameters; the trainer minimises the mean over frames.
+        Differentiable with respect to the parameters; the trainer minimises the mean over frames.
     errors : dict of Tensor, (3,)
         :func:`tally` of the errors in physical units, for each of the task's ``units``.
     """
@@ -35,7 +35,7 @@ class Loss(NamedTuple):
 class Task(Protocol[S]):
     """A model, its loss, and its errors.
 
-    All that depends on positions alone is computed once for each frame, in :meth:`prepare`.
+    Everything that depends on positions alone is computed once for each frame, in :meth:`prepare`.
 
     Attributes
     ----------
@@ -65,14 +65,14 @@ class Task(Protocol[S]):
         ...
 
     def finish(self, samples: Sequence[S]) -> None:
-        """Note what the trained model knows, from the training samples."""
+        """Record the range of the training samples in the trained model."""
         ...
 
     def loss(self, samples: Sequence[S], normals: Tensor | None) -> Loss:
         """Loss of each sample.
 
-        Three standard normal numbers (frames, 3) for each sample are what chance it may use, such
-        as for the direction of a field; None asks for the exact loss.
+        Three standard normal numbers (frames, 3) for each sample are all the randomness it may use,
+        such as for the direction of a field; None asks for the exact loss.
         """
         ...
 
@@ -92,12 +92,12 @@ def tally(difference: Tensor) -> Tensor:
 
 
 def rmse(tallied: Tensor) -> float:
-    """Root of the mean square of what was tallied; NaN if it was nothing."""
+    """Root mean square of the tallied errors; NaN if there were none."""
     return float((tallied[0] / tallied[2]).sqrt())
 
 
 def mae(tallied: Tensor) -> float:
-    """Mean absolute value of what was tallied; NaN if it was nothing."""
+    """Mean absolute value of the tallied errors; NaN if there were none."""
     return float(tallied[1] / tallied[2])
 
 

@@ -22,7 +22,7 @@ __all__ = ["BandWriter", "read_band", "write_band"]
 def write_band(
     path: str | Path, images: Sequence[Atoms], described: Mapping[str, Any] | None = None
 ) -> None:
-    """Write images to a trajectory in one step: the file is the old or the new one at any time.
+    """Write images to a trajectory atomically: the file is always either the old or the new one.
 
     Parameters
     ----------
@@ -31,12 +31,24 @@ def write_band(
     images
         With the results to be kept.
     described
-        Plain values that say what search the band is of.
+        Plain values that identify the search.
 
     Raises
     ------
     OutputInUse
         If another run writes to it.
+
+    Examples
+    --------
+    >>> from pathlib import Path
+    >>> from tempfile import TemporaryDirectory
+    >>> from ase import Atoms
+    >>> from ase_bec.workflows import read_band, write_band
+    >>> band = [Atoms("Li", [[0, 0, z]], cell=[4, 4, 4], pbc=True) for z in (0.0, 0.5, 1.0)]
+    >>> with TemporaryDirectory() as folder:
+    ...     write_band(Path(folder) / "band.traj", band)
+    ...     print(len(read_band(Path(folder) / "band.traj", initial=band[0])))
+    3
     """
     with locked(path, again=True), atomic_path(path) as temporary:
         writer = TrajectoryWriter(temporary, "w", master=True)
@@ -70,6 +82,20 @@ def read_band(path: str | Path, initial: Atoms, images: int | None = None) -> li
         If there is no file.
     ValueError
         If it cannot be read, has another number of images, other atoms or another cell.
+
+    Examples
+    --------
+    >>> from pathlib import Path
+    >>> from tempfile import TemporaryDirectory
+    >>> from ase import Atoms
+    >>> from ase_bec.workflows import read_band, write_band
+    >>> band = [Atoms("Li", [[0, 0, z]], cell=[4, 4, 4], pbc=True) for z in (3.5, 4.0, 4.5)]
+    >>> band[-1].wrap()
+    >>> with TemporaryDirectory() as folder:
+    ...     write_band(Path(folder) / "band.traj", band)
+    ...     found = read_band(Path(folder) / "band.traj", initial=band[0], images=3)
+    >>> [round(float(image.positions[0, 2]), 6) for image in found]  # on one branch
+    [3.5, 4.0, 4.5]
     """
     path = Path(path)
     if not path.is_file():
@@ -81,25 +107,25 @@ def read_band(path: str | Path, initial: Atoms, images: int | None = None) -> li
     if not isinstance(band, list) or len(band) < 3:
         raise ValueError(f"`{path}` must hold at least three images")
     if images is not None and len(band) != images:
-        raise ValueError(f"`{path}` must hold {images} images to go on from, got {len(band)}")
+        raise ValueError(f"`{path}` must hold {images} images to continue from, got {len(band)}")
     return unwrap_images([initial, *band])[1:]
 
 
 class BandWriter:
-    """Observer of :func:`~ase_bec.workflows.barriers.neb.find_path` that writes the band at times.
+    """Observer of :func:`~ase_bec.workflows.barriers.neb.find_path` that writes the band regularly.
 
-    :func:`read_band` gives the band last written, from which the search goes on. The optimizer's
+    :func:`read_band` gives the band last written, from which a search can continue. The optimizer's
     memory of earlier steps (velocity and time step of FIRE) is not kept: a continued search takes
-    other steps than an uninterrupted one, to the same path within the force asked for.
+    different steps from an uninterrupted one, to the same path within the requested force.
 
     Parameters
     ----------
     path
         Of the trajectory, which is replaced.
     every
-        Steps from one writing to the next.
+        Steps between writes.
     described
-        Plain values that say what search the band is of.
+        Plain values that identify the search.
 
     Raises
     ------
@@ -108,7 +134,26 @@ class BandWriter:
 
     Notes
     -----
-    The trajectory is held against other runs until `close`, or until nobody refers to the writer.
+    Other runs cannot write to the trajectory until `close`, or until the writer is deleted.
+
+    Examples
+    --------
+    >>> from pathlib import Path
+    >>> from tempfile import TemporaryDirectory
+    >>> from ase.build import bulk
+    >>> from ase.calculators.emt import EMT
+    >>> from ase_bec.workflows import BandWriter, find_path, interpolate_path, read_band
+    >>> initial = bulk("Cu", cubic=True) * (2, 2, 2)
+    >>> vacancy = initial.pop(0).position
+    >>> final = initial.copy()
+    >>> final.positions[0] = vacancy  # a neighbour has hopped
+    >>> band = interpolate_path(initial, final, images=1)
+    >>> with TemporaryDirectory() as folder:
+    ...     writer = BandWriter(Path(folder) / "band.traj", every=10)
+    ...     path = find_path(band, EMT, fmax=0.1, observer=writer)
+    ...     writer.close()
+    ...     print(len(read_band(Path(folder) / "band.traj", initial)))
+    3
     """
 
     def __init__(

@@ -1,4 +1,4 @@
-"""Whether a band in a file is that of the search that is to go on from it."""
+"""Whether a band in a file belongs to the search that is to continue from it."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ def describe_search(band: Sequence[Atoms], calculator: Any, **options: Any) -> d
     calculator
         That of one of them.
     **options
-        Plain values that must be the same to go on.
+        Plain values that must be the same to continue.
     """
     return {
         "options": options,
@@ -90,6 +90,6 @@ def _require_near(name: str, there: Atoms, given: Atoms, path: Path, near: float
     if away.max() > near:
         atom = int(away.argmax())
         raise ValueError(
-            f"`{name}` must be the structure that the path in `{path}` was searched with, got "
+            f"`{name}` must be the structure that the path in `{path}` was found for, got "
             f"another: {given.symbols[atom]}{atom} is {away[atom]:.3g} Å away"
         )

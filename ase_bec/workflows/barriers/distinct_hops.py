@@ -48,11 +48,22 @@ class Hop:
     count
         Equivalent hops in the whole cell.
     reverse
-        Position in the list of the class of the hop back. One band serves both.
+        Position in the list of the class of the hop back. One band covers both.
     clearance
         Distance in Å from the straight line to the nearest other atom.
     along
         Displacement along the field in Å, NaN without field.
+
+    Examples
+    --------
+    >>> from ase.build import bulk
+    >>> from ase_bec.workflows import vacancy_hops
+    >>> hop = vacancy_hops(bulk("Li", cubic=True) * (2, 2, 2), "Li", cutoff=3.2)[0]
+    >>> hop.multiplicity, round(hop.length, 3)  # eight equivalent neighbours
+    (8, 3.022)
+    >>> moved = hop.final.positions - hop.initial.positions
+    >>> bool(abs(moved[hop.ion] - hop.vector).max() < 1e-9)
+    True
     """
 
     initial: Atoms
@@ -84,13 +95,13 @@ def vacancy_hops(
 
     Hops :math:`j \to i` are equivalent if a space-group operation of the crystal takes one to the
     other, in a field one with :math:`R\,\mathbf E = \mathbf E`. A hop and its reverse are listed
-    apart unless they are equivalent.
+    separately unless they are equivalent.
 
     Parameters
     ----------
     crystal
-        Supercell without vacancy. Operations are those of the supercell, so that a supercell of
-        lower symmetry than its crystal splits classes, as periodic images of the vacancy do.
+        Supercell without vacancy. Operations are those of the supercell, so a supercell of
+        lower symmetry than its crystal splits classes, as the periodic images of the vacancy do.
     species
         Element of the ion.
     cutoff
@@ -111,6 +122,16 @@ def vacancy_hops(
     ValueError
         If the cell is too small for the cutoff or not periodic, there are fewer than two such
         ions, or an argument has no meaning.
+
+    Examples
+    --------
+    >>> from ase.build import bulk
+    >>> from ase_bec.workflows import vacancy_hops
+    >>> crystal = bulk("Li", cubic=True) * (2, 2, 2)
+    >>> for hop in vacancy_hops(crystal, "Li", cutoff=3.2, field=[0, 0, 1]):
+    ...     print(f"{hop.length:.2f} Å, {hop.multiplicity} alike, {hop.along:+.2f} Å along")
+    3.02 Å, 4 alike, +1.75 Å along
+    3.02 Å, 4 alike, -1.75 Å along
     """
     direction = _checked(crystal, cutoff, field, tolerance)
     ions = np.flatnonzero(crystal.numbers == _atomic_number(species))
@@ -161,6 +182,16 @@ def interstitial_hops(
     ------
     ValueError
         As :func:`vacancy_hops`, or if `sites` are not finite, (m, 3), or lie on an atom.
+
+    Examples
+    --------
+    >>> from ase.build import bulk
+    >>> from ase_bec.workflows import interstitial_hops
+    >>> crystal = bulk("CsCl", "cesiumchloride", 4.12) * (2, 2, 2)
+    >>> face = [[2.06, 2.06, 0]]  # the others follow by symmetry
+    >>> for hop in interstitial_hops(crystal, "Li", face, cutoff=3.0):
+    ...     print(f"{hop.length:.2f} Å, {hop.multiplicity} alike")
+    2.91 Å, 8 alike
     """
     direction = _checked(crystal, cutoff, field, tolerance)
     _atomic_number(species)

@@ -20,7 +20,15 @@ Array = NDArray[np.float64]
 
 
 class LinearFit(NamedTuple):
-    """Barrier = intercept + slope · E over the fields with |E| ≤ limit."""
+    """Barrier = intercept + slope · E over the fields with |E| ≤ limit.
+
+    Examples
+    --------
+    >>> from ase_bec.workflows import LinearFit
+    >>> fit = LinearFit(slope=-0.6, intercept=0.158, residual=0.001, limit=0.1)
+    >>> round(fit.intercept + fit.slope * 0.05, 3)  # barrier in eV at 0.05 V/Å
+    0.128
+    """
 
     slope: float  # e·Å; minus the charge times its way to the saddle point
     intercept: float  # eV
@@ -48,6 +56,32 @@ class FieldPaths:
     charges
         Its Z[field, displacement] in e in the zero-field images, [image, 3, 3]; None where the
         calculator has no Born charges.
+
+    Examples
+    --------
+    >>> from ase.build import bulk
+    >>> from ase.calculators.emt import EMT
+    >>> from ase_bec import FieldCalculator
+    >>> from ase_bec.workflows import field_paths, interpolate_path
+    >>> crystal = bulk("Cu", cubic=True) * (2, 2, 2)
+    >>> crystal.symbols[crystal.positions[:, 2] % 3.61 > 1] = "Au"
+    >>> vacancy = crystal.pop(0).position
+    >>> final = crystal.copy()
+    >>> final.positions[2] = vacancy  # the Cu next to it has hopped
+    >>> paths = field_paths(
+    ...     interpolate_path(crystal, final, images=1),
+    ...     lambda field: FieldCalculator(EMT(), {"Cu": 1, "Au": -1}, field),
+    ...     strengths=[-0.02, 0.02],
+    ...     direction=vacancy - crystal.positions[2],
+    ...     relax_ends="never",
+    ...     fmax=0.2,
+    ... )
+    >>> print(paths.strengths, paths.ion)
+    [-0.02  0.    0.02] 2
+    >>> print(paths.forward.round(2))
+    [0.84 0.81 0.79]
+    >>> bool(abs(paths.first_order() - paths.forward).max() < 1e-3)
+    True
     """
 
     direction: Array

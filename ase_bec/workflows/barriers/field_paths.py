@@ -53,7 +53,7 @@ def field_paths(
     Parameters
     ----------
     band
-        Images to start from, or a path that was found without field and is kept as it is.
+        Images to start from, or a path found without field, which is kept as it is.
     calculator
         Makes the calculator of one image in a field E, (3,) in V/Å, which is
         :math:`E\,\hat{\mathbf d}`; zero too. Its energies must be defined.
@@ -67,12 +67,13 @@ def field_paths(
     both
         Add the opposite of each strength.
     files
-        Gives the trajectory for a strength, in which the band is kept up to date.
+        Gives the trajectory for a strength, which is kept up to date with the band.
     resume
-        Go on from those files that exist, rather than from `band` and the zero-field path. They
-        must be of the same ends, calculator, spring and climbing; force and steps may be others.
+        Continue from the files that exist, rather than from `band` and the zero-field path. They
+        must belong to the same ends, calculator, spring constant and climbing; the largest force
+        and number of steps may differ.
     every
-        Steps from one writing of the band to the next.
+        Steps between writes of the band.
     progress
         Show progress bars on standard error.
     **search
@@ -86,6 +87,28 @@ def field_paths(
     ValueError
         If an argument has no meaning, a file to resume from is of another structure or search, or
         another run writes to a file.
+
+    Examples
+    --------
+    >>> from ase.build import bulk
+    >>> from ase.calculators.emt import EMT
+    >>> from ase_bec import FieldCalculator
+    >>> from ase_bec.workflows import field_paths, interpolate_path
+    >>> crystal = bulk("Cu", cubic=True) * (2, 2, 2)
+    >>> crystal.symbols[crystal.positions[:, 2] % 3.61 > 1] = "Au"
+    >>> vacancy = crystal.pop(0).position
+    >>> final = crystal.copy()
+    >>> final.positions[2] = vacancy  # the Cu next to it has hopped
+    >>> paths = field_paths(
+    ...     interpolate_path(crystal, final, images=1),
+    ...     lambda field: FieldCalculator(EMT(), {"Cu": 1, "Au": -1}, field),
+    ...     strengths=[-0.02, 0.02],
+    ...     direction=vacancy - crystal.positions[2],
+    ...     relax_ends="never",
+    ...     fmax=0.2,
+    ... )
+    >>> print(paths.forward.round(2))
+    [0.84 0.81 0.79]
     """
     if not callable(calculator):
         raise TypeError(
@@ -97,7 +120,7 @@ def field_paths(
     unit = unit_vector(direction)
     values = _strengths(strengths, both)
     strongest = float(values[np.abs(values).argmax()])
-    calculator(strongest * unit)  # refuses what it cannot serve before the path without field
+    calculator(strongest * unit)  # refuses what it cannot handle before the path without field
     workers = Workers(search.get("threads", 1), search.get("world"))
 
     search = {"climb": True, "spring": 0.1, **search}

@@ -28,7 +28,7 @@ _MARKERS = "o^s"
 
 @dataclass(frozen=True, eq=False)
 class IonProfile:
-    """The ion that moves furthest, image by image.
+    """The migrating ion, image by image.
 
     Attributes
     ----------
@@ -39,17 +39,31 @@ class IonProfile:
     positions
         Of the ion in Å, unwrapped, [image, 3].
     forces
-        On the ion in eV/Å, that of the field among them, [image, 3].
+        On the ion in eV/Å, including that of the field, [image, 3].
     neighbours
         Indices of the atoms of other elements that come nearest, [neighbour], nearest first.
     neighbour_symbols
         Their elements.
     neighbour_positions
-        In Å, beside the ion and unwrapped, [image, neighbour, 3].
+        In Å, next to the ion and unwrapped, [image, neighbour, 3].
     distances
         From the ion to its neighbours in Å, [image, neighbour].
     charges
         Z[field, displacement] of the ion in e, [image, 3, 3]; None without a source.
+
+    Examples
+    --------
+    >>> from ase.build import bulk
+    >>> from ase.calculators.emt import EMT
+    >>> from ase_bec.workflows import find_path, interpolate_path, ion_profile
+    >>> initial = bulk("Cu", cubic=True) * (2, 2, 2)
+    >>> vacancy = initial.pop(0).position
+    >>> final = initial.copy()
+    >>> final.positions[0] = vacancy  # a neighbour has hopped
+    >>> path = find_path(interpolate_path(initial, final, images=1), EMT, fmax=0.1)
+    >>> profile = ion_profile(path, neighbours=0)
+    >>> profile.symbol, profile.positions.shape, profile.forces.shape
+    ('Cu', (3, 3), (3, 3))
     """
 
     ion: int
@@ -150,6 +164,15 @@ def moving_ion(images: Sequence[Atoms]) -> int:
     ------
     ValueError
         If no atom moves.
+
+    Examples
+    --------
+    >>> from ase import Atoms
+    >>> from ase_bec.workflows import moving_ion
+    >>> before = Atoms("LiO", [[0, 0, 0], [2, 0, 0]])
+    >>> after = Atoms("LiO", [[0, 0, 1], [2, 0, 0.1]])
+    >>> moving_ion([before, after])
+    0
     """
     moves = np.linalg.norm(images[-1].positions - images[0].positions, axis=1)
     if not moves.any():
@@ -167,7 +190,7 @@ def ion_profile(
     path
         Its forces are those of the calculator it was found with.
     charges
-        What `FieldCalculator` takes for ``charges``; None for a profile without.
+        As for `FieldCalculator`; None for a profile without charges.
     ion
         Index; the atom displaced furthest by default.
     neighbours
@@ -177,7 +200,24 @@ def ion_profile(
     Raises
     ------
     ValueError
-        If there is no such ion, `neighbours` is negative, or the charges do not serve.
+        If there is no such ion, `neighbours` is negative, or the charges cannot be used.
+
+    Examples
+    --------
+    >>> from ase.build import bulk
+    >>> from ase.calculators.emt import EMT
+    >>> from ase_bec.workflows import find_path, interpolate_path, ion_profile
+    >>> initial = bulk("Cu", cubic=True) * (2, 2, 2)
+    >>> vacancy = initial.pop(0).position
+    >>> final = initial.copy()
+    >>> final.positions[0] = vacancy  # a neighbour has hopped
+    >>> path = find_path(interpolate_path(initial, final, images=1), EMT, fmax=0.1)
+    >>> profile = ion_profile(path, neighbours=0)
+    >>> profile.ion
+    0
+    >>> moved = profile.positions[-1] - profile.positions[0]
+    >>> bool(abs(moved - (vacancy - initial.positions[0])).max() < 1e-9)
+    True
     """
     images = path.images
     if ion is None:
@@ -209,7 +249,7 @@ def ion_profile(
 
 
 def _followed(images: Sequence[Atoms], ion: int, count: int) -> tuple[list[int], Array]:
-    """Atoms of other elements that come nearest, and their positions beside the ion."""
+    """Atoms of other elements that come nearest, and their positions next to the ion."""
     first = images[0]
     others = np.flatnonzero(first.numbers != first.numbers[ion])
     around = np.array(

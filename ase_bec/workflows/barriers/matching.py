@@ -84,7 +84,7 @@ class PathEnds(NamedTuple):
                 "equal ions of the two ends seem to be in another order: "
                 f"{_many(len(far))} by more than {FAR:g} Å, on a path of {self.length:.1f} Å; "
                 f"matched by nearest image {_many(fewer)}, on a path of "
-                f"{self.matched_length:.1f} Å (`match_ions`, --match)"
+                f"{self.matched_length:.1f} Å (`match_ions`)"
             )
         if len(far) < SEVERAL:
             return None
@@ -98,9 +98,9 @@ class PathEnds(NamedTuple):
 
 
 def match_ions(initial: Atoms, final: Atoms) -> Atoms:
-    """Reorder equal ions of the final structure to those of the initial one.
+    """Reorder ions of the same element in the final structure to match the initial one.
 
-    Of all orders, it is the one with the shortest straight path, Σ_a |Δr_a|² over nearest images;
+    Of all orders it takes the one with the shortest straight path, Σ_a |Δr_a|² over nearest images;
     ions that move by less than 0.5 Å stay as they are.
 
     Parameters
@@ -118,6 +118,15 @@ def match_ions(initial: Atoms, final: Atoms) -> Atoms:
     ------
     ValueError
         If the structures do not belong together.
+
+    Examples
+    --------
+    >>> from ase import Atoms
+    >>> from ase_bec.workflows import match_ions
+    >>> initial = Atoms("Li2O", [[0, 0, 0], [0, 0, 4], [3, 0, 0]], cell=[9, 9, 9], pbc=True)
+    >>> final = initial[[1, 0, 2]]  # the two Li have changed places in the list
+    >>> match_ions(initial, final).positions.tolist()
+    [[0.0, 0.0, 0.0], [0.0, 0.0, 4.0], [3.0, 0.0, 0.0]]
     """
     matched: Atoms = final[PathEnds.of(initial, final).order]
     return matched

@@ -42,6 +42,22 @@ class MigrationPath:
         Largest force on an atom of the band in eV/Å.
     steps
         Steps that the band took.
+
+    Examples
+    --------
+    >>> from ase.build import bulk
+    >>> from ase.calculators.emt import EMT
+    >>> from ase_bec.workflows import find_path, interpolate_path
+    >>> initial = bulk("Cu", cubic=True) * (2, 2, 2)
+    >>> vacancy = initial.pop(0).position
+    >>> final = initial.copy()
+    >>> final.positions[0] = vacancy  # a neighbour has hopped
+    >>> path = find_path(interpolate_path(initial, final, images=1), EMT, fmax=0.1)
+    >>> path.highest, path.converged
+    (1, True)
+    >>> s, energy = path.curve(points=101)
+    >>> print(f"{path.forward_barrier:.2f} eV; {path.backward_barrier:.2f} eV back")
+    0.77 eV; 0.77 eV back
     """
 
     images: tuple[Atoms, ...]
@@ -103,7 +119,21 @@ class MigrationPath:
 def migration_path(
     images: Sequence[Atoms], converged: bool, fmax: float, steps: int
 ) -> MigrationPath:
-    """Make a path of images that have energies and forces."""
+    """Make a path of images that have energies and forces.
+
+    Examples
+    --------
+    >>> from ase.calculators.emt import EMT
+    >>> from ase.build import molecule
+    >>> from ase_bec.workflows import migration_path
+    >>> images = [molecule("N2", calculator=EMT()) for _ in range(3)]
+    >>> for k, image in enumerate(images):
+    ...     image.set_distance(0, 1, 1.0 + 0.1 * k)
+    ...     energy = image.get_potential_energy()
+    >>> path = migration_path(images, converged=False, fmax=float("nan"), steps=0)
+    >>> print(path.coordinate.round(3))
+    [0.    0.071 0.141]
+    """
     positions = np.array([image.positions for image in images])
     lengths = np.linalg.norm(np.diff(positions, axis=0).reshape(len(images) - 1, -1), axis=1)
     coordinate = np.concatenate([[0.0], np.cumsum(lengths)])

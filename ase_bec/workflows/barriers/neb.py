@@ -48,6 +48,16 @@ def interpolate_path(initial: Atoms, final: Atoms, images: int) -> list[Atoms]:
     ------
     ValueError
         If the structures do not belong together or are the same, or `images` is not positive.
+
+    Examples
+    --------
+    >>> from ase import Atoms
+    >>> from ase_bec.workflows import interpolate_path
+    >>> initial = Atoms("Li", [[0, 0, 3.5]], cell=[4, 4, 4], pbc=True)
+    >>> final = Atoms("Li", [[0, 0, 0.5]], cell=[4, 4, 4], pbc=True)
+    >>> band = interpolate_path(initial, final, images=1)
+    >>> [round(float(image.positions[0, 2]), 6) for image in band]  # through the boundary
+    [3.5, 4.0, 4.5]
     """
     if images < 1:
         raise ValueError(f"`images` must be at least 1, got {images}")
@@ -79,7 +89,7 @@ def find_path(
 ) -> MigrationPath:
     """Relax a band of images to the minimum-energy path with ASE's NEB.
 
-    For the path in a field, start from the images of the path without.
+    For the path in a field, start from the images of the path without it.
 
     Parameters
     ----------
@@ -92,7 +102,7 @@ def find_path(
     climb
         Let the highest image climb to the saddle point, once the band is roughly relaxed.
     fmax
-        Largest force on an atom in eV/Å, of ends and band, at which to stop.
+        Largest force on an atom in eV/Å, for ends and band, at which to stop.
     max_steps
         Largest number of steps of the band, and of each end.
     relax_ends
@@ -100,8 +110,8 @@ def find_path(
     spring
         Force constant between images in eV/Å².
     observer
-        Called with the images, which have energies and forces, after every step of the band; of
-        several processes in the first only. `BandWriter` is one.
+        Called with the images, which have energies and forces, after every step of the band; with
+        several processes, only in the first. `BandWriter` is one.
     progress
         Title of a progress bar on standard error; None for no bar.
     threads
@@ -109,11 +119,11 @@ def find_path(
         take turns.
     world
         Communicator such as ``ase.parallel.world`` (load mpi4py first) whose processes, all
-        making this call, share the images, so that as many as there are images between the ends
-        are of use. None leaves the images to this process.
+        making this call, share the images, so that there is work for as many as there are images
+        between the ends. None computes all images in this process.
     check_ends
-        Warn where equal ions seem to be permuted between the ends, which `match_ions` mends, or
-        where several ions move far.
+        Warn if ions of one element seem to be permuted between the ends, which `match_ions` undoes,
+        or if several ions move far.
 
     Raises
     ------
@@ -126,6 +136,21 @@ def find_path(
     References
     ----------
     G. Henkelman, B. P. Uberuaga, H. Jónsson, J. Chem. Phys. 113, 9901 and 9978 (2000).
+
+    Examples
+    --------
+    >>> from ase.build import bulk
+    >>> from ase.calculators.emt import EMT
+    >>> from ase_bec.workflows import find_path, interpolate_path
+    >>> initial = bulk("Cu", cubic=True) * (2, 2, 2)
+    >>> vacancy = initial.pop(0).position
+    >>> final = initial.copy()
+    >>> final.positions[0] = vacancy  # a neighbour has hopped
+    >>> path = find_path(interpolate_path(initial, final, images=1), EMT, fmax=0.1)
+    >>> path.converged
+    True
+    >>> print(f"{path.forward_barrier:.2f} eV")
+    0.77 eV
     """
     if not callable(calculator):
         raise TypeError(

@@ -31,7 +31,7 @@ def needed_repeats(crystal: Atoms, cutoff: float, tolerance: float) -> Repeats:
     Returns
     -------
     tuple of int
-        The smallest and most even that serve; (1, 1, 1) where the crystal itself does.
+        The smallest and most even that are large enough; (1, 1, 1) if the crystal itself is.
 
     Raises
     ------

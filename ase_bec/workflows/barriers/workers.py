@@ -26,7 +26,7 @@ class Workers:
     Attributes
     ----------
     threads
-        Threads of each process. They help as far as the calculators leave Python's lock, and
+        Threads of each process. They help while the calculators release Python's lock;
         calculators that share a base calculator or charges take turns.
     world
         Communicator of ASE, such as ``ase.parallel.world``; None for this process alone.
@@ -35,6 +35,12 @@ class Workers:
     ------
     ValueError
         If `threads` is not positive.
+
+    Examples
+    --------
+    >>> from ase_bec.workflows import Workers
+    >>> Workers(threads=2).share(lambda k: k**2, 4)
+    [0, 1, 4, 9]
     """
 
     threads: int = 1
@@ -129,6 +135,12 @@ def launched_world() -> Any:
     ------
     ImportError
         If it was started by ``mpiexec`` and mpi4py is missing.
+
+    Examples
+    --------
+    >>> from ase_bec.workflows import Workers, launched_world
+    >>> Workers(world=launched_world()).first  # this process prints and writes
+    True
     """
     if not any(int(os.environ.get(name, "1")) > 1 for name in _LAUNCHERS):
         return None

@@ -8,32 +8,58 @@ __all__ = ["Limits", "UnphysicalStructure"]
 
 
 class UnphysicalStructure(RuntimeError):
-    """The forces cannot be right: atoms upon each other, far too hot, or where no model reaches."""
+    """The forces cannot be right: atoms too close or far too hot, or outside the models' range.
+
+    Examples
+    --------
+    >>> from pathlib import Path
+    >>> from tempfile import TemporaryDirectory
+    >>> from ase.build import bulk
+    >>> from ase.calculators.emt import EMT
+    >>> from ase_bec.workflows import Limits, MDSettings, UnphysicalStructure, run_md
+    >>> atoms = bulk("Cu", cubic=True)
+    >>> atoms.calc = EMT()
+    >>> settings = MDSettings(temperature=900.0, interval=1, relaxation_time=1.0,
+    ...                       limits=Limits(temperature=30.0))
+    >>> with TemporaryDirectory() as folder:
+    ...     try:
+    ...         run_md(atoms, Path(folder) / "md.traj", settings, duration=100.0)
+    ...     except UnphysicalStructure as error:
+    ...         print("stopped")
+    stopped
+    """
 
 
 @dataclass(frozen=True)
 class Limits:
-    """Limits beyond which a run stops, its frames kept; ``float("inf")`` for none.
+    """Limits beyond which a run stops, keeping its frames; ``float("inf")`` for no limit.
 
-    Means are those over ten relaxation times of the thermostat, and ten frames at least. They
-    leave alone what is natural: the time before, in which a start from rest or from a strained
-    structure heats and cools; a quench, whose atoms follow the thermostat late; the heat of a
-    current; and a run without thermostat in a field, which warms up.
+    Averages are over ten relaxation times of the thermostat, and at least ten frames. They tolerate
+    what is natural: the time before that, in which a start from rest or from a strained structure
+    heats or cools; a quench, whose atoms lag behind the thermostat; the heat of a current; and a
+    run without thermostat in a field, which warms up.
 
     Attributes
     ----------
     temperature
-        Mean temperature in K. By default 1.4 times that of the thermostat (of its highest since
-        shortly before) and twice the fluctuation √(2/3N) more, and in a single frame ten times it;
-        without thermostat no limit.
+        Average temperature in K. By default 1.4 times that of the thermostat (its highest since
+        shortly before) plus twice the fluctuation √(2/3N), and ten times it in a single frame; no
+        limit without thermostat.
     outside
-        Mean fraction of the atoms outside the range of the potential, or of the model of Born
+        Average fraction of the atoms outside the range of the potential, or of the model of Born
         charges, where the calculator counts them.
     energy
-        Change in eV/atom, since that time, of the conserved energy: that of "none" (H + kinetic
-        energy, less the work of a changing field) and of "nose-hoover" without ramp (the
-        thermostat's included). Not looked at where the energy in the field is not the potential
+        Change in eV/atom, since the first average, of the conserved energy: that of "none" (H +
+        kinetic energy, less the work of a changing field) and of "nose-hoover" without ramp (the
+        thermostat's included). Not checked if the energy in the field is not the potential
         of the forces.
+
+    Examples
+    --------
+    >>> from ase_bec.workflows import Limits, MDSettings
+    >>> limits = Limits(temperature=2000.0, energy=float("inf"))
+    >>> MDSettings(temperature=800.0, limits=limits).limits.outside  # as by default
+    0.25
     """
 
     temperature: float | None = None

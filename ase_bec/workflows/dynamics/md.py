@@ -45,7 +45,7 @@ from ase_bec.workflows.dynamics.settings import (
 
 @dataclass(frozen=True)
 class MDRun:
-    """Where a run has come to.
+    """How far a run has come.
 
     Attributes
     ----------
@@ -55,6 +55,20 @@ class MDRun:
         Number of steps that were asked for.
     frames
         Number of frames in the trajectory.
+
+    Examples
+    --------
+    >>> from pathlib import Path
+    >>> from tempfile import TemporaryDirectory
+    >>> from ase.build import bulk
+    >>> from ase.calculators.emt import EMT
+    >>> from ase_bec.workflows import MDSettings, run_md
+    >>> atoms = bulk("Cu", cubic=True)
+    >>> atoms.calc = EMT()
+    >>> with TemporaryDirectory() as folder:
+    ...     settings = MDSettings(temperature=300.0, interval=5)
+    ...     run_md(atoms, Path(folder) / "md.traj", settings, duration=20.0)
+    MDRun(step=20, steps=20, frames=5)
     """
 
     step: int
@@ -89,15 +103,15 @@ def run_md(
     density ΔP/Δt since the frame before (e/(Å² fs)). Where the calculator counts them, the
     numbers of atoms outside the range of its potential and of its model of Born charges follow.
 
-    A run that is no longer physical, beyond the limits of the settings, stops with an error; its
+    A run that becomes unphysical, beyond the limits of the settings, stops with an error; its
     frames are kept.
 
     Each frame carries the state of the thermostat and its random numbers, so the run can be
     killed at any moment and continued with ``resume=True`` on the same trajectory: no frame is
-    lost or doubled, and where the calculator's forces depend on nothing but the positions (our
+    lost or duplicated, and if the calculator's forces depend on nothing but the positions (our
     models: on one machine, with one number of threads), the continued run equals an uninterrupted
-    one bit for bit. Ctrl-C and SIGTERM end it between two steps, and then act as they do without
-    it; within :func:`~ase_bec.interruption.handling_interruption` the run returns instead.
+    one bit for bit. Ctrl-C and SIGTERM end it between two steps, and then act as usual; within
+    :func:`~ase_bec.interruption.handling_interruption` the run returns instead.
 
     A `FieldCalculator` whose field is a function of the time follows the run from time zero at
     the first frame. H + kinetic energy is then not conserved, not even without thermostat: it
@@ -116,10 +130,10 @@ def run_md(
     settings
         Time step, thermostat and interval.
     duration
-        Whole time in fs, from the first frame.
+        Total time in fs, from the first frame.
     resume
-        Continue an existing trajectory, from the same start or from where it has come to; where
-        it holds no frame yet, start it.
+        Continue an existing trajectory, from the same start or from its last frame; if it holds no
+        frame yet, start it.
     overwrite
         Replace an existing trajectory.
     progress
@@ -127,7 +141,7 @@ def run_md(
     check
         Called with each frame before it is written; what it raises ends the run.
     begin
-        Called when all input has been found good, before anything is written.
+        Called once all input has been checked, before anything is written.
 
     Raises
     ------
@@ -141,6 +155,22 @@ def run_md(
         those of the trajectory, or a frame of it is damaged.
     UnphysicalStructure
         If the run is no longer physical.
+
+    Examples
+    --------
+    >>> from pathlib import Path
+    >>> from tempfile import TemporaryDirectory
+    >>> from ase.build import bulk
+    >>> from ase.calculators.emt import EMT
+    >>> from ase_bec.workflows import MDSettings, run_md
+    >>> atoms = bulk("Cu", cubic=True)
+    >>> atoms.calc = EMT()
+    >>> settings = MDSettings(timestep=2.0, temperature=300.0, interval=5)
+    >>> with TemporaryDirectory() as folder:
+    ...     run = run_md(atoms, Path(folder) / "md.traj", settings, duration=20.0)
+    ...     longer = run_md(atoms, Path(folder) / "md.traj", settings, duration=40.0, resume=True)
+    >>> run.completed, run.frames, longer.frames
+    (True, 3, 5)
     """
     path = Path(trajectory)
     remove_field_labels(atoms)  # of an earlier calculation

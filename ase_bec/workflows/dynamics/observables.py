@@ -1,4 +1,4 @@
-"""What a run records beside energies: field, polarization, work, range and more."""
+"""What a run records besides energies: field, polarization, work, range and more."""
 
 from __future__ import annotations
 
@@ -114,7 +114,7 @@ class Observables:
         self._before = now
 
     def values(self, atoms: Atoms) -> dict[str, Any]:
-        """Give field, polarization, work and atoms outside of a frame, as far as there are any."""
+        """Give field, polarization, work and atoms outside of a frame, where there are any."""
         field = self._field()
         values: dict[str, Any] = {} if field is None else {"field": field}
         if self._dipole is not None:

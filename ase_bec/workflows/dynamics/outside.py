@@ -9,7 +9,7 @@ import numpy as np
 
 __all__ = ["MODELS", "outside_counts"]
 
-MODELS = {"potential": "outside", "charges": "charges_outside"}  # and the names in `extras`
+MODELS = {"potential": "outside", "charges": "charges_outside"}  # and the names of the counts
 
 
 def outside_counts(calculator: Any, models: Iterable[str] = tuple(MODELS)) -> dict[str, int]:
@@ -18,7 +18,7 @@ def outside_counts(calculator: Any, models: Iterable[str] = tuple(MODELS)) -> di
     Parameters
     ----------
     calculator
-        With ``extras``, or around one with them, as its ``calculator``.
+        With the counts as attributes or in ``extras``, or around one as its ``calculator``.
     models
         Those to ask for, of "potential" and "charges".
 
@@ -30,15 +30,20 @@ def outside_counts(calculator: Any, models: Iterable[str] = tuple(MODELS)) -> di
     chain = [calculator]
     while getattr(chain[-1], "calculator", None) is not None:
         chain.append(chain[-1].calculator)
-    missing, found = set(models), {}
+    found: dict[str, int] = {}
     for calculator in reversed(chain):
-        if not missing:
-            break
-        extras = getattr(calculator, "extras", None) or {}
-        for model in sorted(missing):
-            if MODELS[model] in extras:
-                found[model] = int(np.count_nonzero(extras[MODELS[model]]))
-                if np.ndim(extras[MODELS[model]]) == 0:
-                    found[model] = int(extras[MODELS[model]])
-        missing -= set(found)
+        for model in models:
+            if model not in found:
+                count = _count(calculator, MODELS[model])
+                found |= {} if count is None else {model: count}
     return found
+
+
+def _count(calculator: Any, name: str) -> int | None:
+    """Read a count; `extras` may cost something, so last."""
+    value = getattr(calculator, name, None)
+    if value is None or callable(value):
+        value = (getattr(calculator, "extras", None) or {}).get(name)
+    if value is None:
+        return None
+    return int(value) if np.ndim(value) == 0 else int(np.count_nonzero(value))

@@ -177,7 +177,7 @@ def last_frame(path: Path) -> RecordedFrame | None:
     if damaged:
         raise ValueError(
             f"`{path}` must hold the frames that were written, got frame {damaged[0]} damaged "
-            f"({len(damaged)} of {count} are): restore it from a copy, or start anew"
+            f"({len(damaged)} of {count} are): restore it from a copy, or start again"
         )
     if whole < count:
         with path.open("r+b") as file:

@@ -30,7 +30,7 @@ COLUMNS = (
 
 
 def make_table(path: Path, observables: Observables, settings: MDSettings, mend: bool) -> Table:
-    """Begin the table beside a trajectory, or make it that of the frames."""
+    """Begin the table of a trajectory, or bring it in line with the frames."""
     columns = (*COLUMNS, *observables.columns)
     table = Table(path.with_suffix(".csv"), columns, _row_maker(observables, settings))
     if mend:
@@ -149,5 +149,5 @@ def _require_finite(atoms: Atoms, step: int) -> None:
     if not all(np.isfinite(array).all() for array in arrays):
         raise UnphysicalStructure(
             f"positions, momenta or forces are not finite at step {step}: take a shorter time "
-            "step, or a potential that knows such structures"
+            "step, or a potential trained on such structures"
         )

@@ -1,4 +1,4 @@
-"""Where a run of molecular dynamics goes on from, and whether it is the same run."""
+"""Where a run of molecular dynamics continues from, and whether it is the same run."""
 
 from __future__ import annotations
 
@@ -42,7 +42,9 @@ def start_frame(
     if not resume:
         for output in (path, path.with_suffix(".csv")):
             if output.exists() and not overwrite:
-                raise FileExistsError(f"`{output}` exists: resume, overwrite, or name another")
+                raise FileExistsError(
+                    f"`{output}` exists: set `resume` or `overwrite`, or name another"
+                )
         return None
     if not path.exists():
         raise FileNotFoundError(f"`{path}` does not exist: there is nothing to resume")
@@ -74,16 +76,16 @@ def compare_forces(atoms: Atoms, frame: RecordedFrame) -> None:
     change = np.abs(atoms.get_forces(apply_constraint=False) - then).max()
     if not change < _FORCE_TOLERANCE:
         raise ValueError(
-            f"the calculator must give the forces of the last frame, got {change:.3g} eV/Å more "
-            "or less: use the model, charges and field of the first run"
+            f"the calculator must give the forces of the last frame, but they differ by "
+            f"{change:.3g} eV/Å: use the model, charges and field of the first run"
         )
     recorded = frame.atoms.calc.results.get("energy")
     if recorded is not None:
         change = (atoms.get_potential_energy() - recorded) / len(atoms)
         if not abs(change) < _ENERGY_TOLERANCE:
             raise ValueError(
-                f"the calculator must give the energy of the last frame, got {change:+.3g} eV/atom "
-                "from it: use the model and the reference of the first run"
+                f"the calculator must give the energy of the last frame, but it differs by "
+                f"{change:+.3g} eV/atom: use the model and the reference of the first run"
             )
 
 

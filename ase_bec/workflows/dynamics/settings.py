@@ -30,20 +30,27 @@ class MDSettings:
     thermostat
         "nose-hoover" (chain of three), "langevin", or "none" (constant H + kinetic energy).
     temperature
-        Temperature in K; without thermostat, of the velocities to start with, or None to keep
-        those of the structure.
+        Temperature in K; without thermostat, that of the initial velocities, or None to keep those
+        of the structure.
     relaxation_time
         Of the thermostat, in fs; the friction of "langevin" is its inverse.
     interval
-        Steps from frame to frame.
+        Steps between frames.
     seed
-        Of the velocities to start with and of "langevin".
+        Of the initial velocities and of "langevin".
     ramp
         Points (time in fs, temperature in K) between which the temperature of the thermostat
         runs on straight lines, constant before the first and after the last; in place of
         `temperature`.
     limits
-        Beyond which the run stops, no longer physical; may be others on continuing.
+        Beyond which the run stops as unphysical; may change when a run is continued.
+
+    Examples
+    --------
+    >>> from ase_bec.workflows import MDSettings
+    >>> heating = MDSettings(timestep=2.0, ramp=((0.0, 300.0), (1000.0, 800.0)))
+    >>> heating.steps(1000.0), heating.temperature_at(250)
+    (500, 550.0)
     """
 
     timestep: float = 1.0

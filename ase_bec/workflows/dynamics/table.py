@@ -23,7 +23,7 @@ def read_table(path: str | Path) -> dict[str, Array]:
     Parameters
     ----------
     path
-        The table, or the trajectory beside it.
+        The table, or the trajectory next to it.
 
     Returns
     -------
@@ -36,6 +36,22 @@ def read_table(path: str | Path) -> dict[str, Array]:
         If there is no table.
     ValueError
         If it is not one of a run.
+
+    Examples
+    --------
+    >>> from pathlib import Path
+    >>> from tempfile import TemporaryDirectory
+    >>> from ase.build import bulk
+    >>> from ase.calculators.emt import EMT
+    >>> from ase_bec.workflows import MDSettings, read_table, run_md
+    >>> atoms = bulk("Cu", cubic=True)
+    >>> atoms.calc = EMT()
+    >>> with TemporaryDirectory() as folder:
+    ...     settings = MDSettings(temperature=300.0, interval=5)
+    ...     run = run_md(atoms, Path(folder) / "md.traj", settings, duration=20.0)
+    ...     table = read_table(Path(folder) / "md.traj")
+    >>> print(table["time_fs"], table["step"])
+    [ 0.  5. 10. 15. 20.] [ 0.  5. 10. 15. 20.]
     """
     table = Path(path).with_suffix(".csv")
     if not table.is_file():
@@ -54,12 +70,12 @@ def plot_run(path: str | Path, figure: Figure | None = None) -> Figure:
     """Draw temperature, enthalpy and polarization of a run against time.
 
     The polarization is drawn as its change since the first frame; below it the field where it
-    changes. What a run doesn't have is left out.
+    changes. Anything that a run doesn't have is left out.
 
     Parameters
     ----------
     path
-        Table of the run, or the trajectory beside it.
+        Table of the run, or the trajectory next to it.
     figure
         Where to draw; a new figure by default, which pyplot doesn't keep.
 
@@ -67,6 +83,22 @@ def plot_run(path: str | Path, figure: Figure | None = None) -> Figure:
     ------
     FileNotFoundError, ValueError
         If there is no table, or it is not one of a run.
+
+    Examples
+    --------
+    >>> from pathlib import Path
+    >>> from tempfile import TemporaryDirectory
+    >>> from ase.build import bulk
+    >>> from ase.calculators.emt import EMT
+    >>> from ase_bec.workflows import MDSettings, plot_run, run_md
+    >>> atoms = bulk("Cu", cubic=True)
+    >>> atoms.calc = EMT()
+    >>> with TemporaryDirectory() as folder:
+    ...     settings = MDSettings(temperature=300.0, interval=5)
+    ...     run = run_md(atoms, Path(folder) / "md.traj", settings, duration=20.0)
+    ...     figure = plot_run(Path(folder) / "md.traj")
+    >>> [ax.get_ylabel() for ax in figure.axes]
+    ['Temperature (K)', 'Change of energy (eV)']
     """
     from matplotlib.figure import Figure
 

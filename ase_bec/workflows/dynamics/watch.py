@@ -88,8 +88,8 @@ class Watch:
             return ""
         set_to = "" if bath is None else f", with the thermostat at {bath:.0f} K"
         return (
-            f"the temperature is {frame.temperature:.0f} K, {mean:.0f} K in the mean, above the "
-            f"limit of {limit:.0f} K{set_to}; take a shorter time step, or a potential that knows "
+            f"the temperature is {frame.temperature:.0f} K, {mean:.0f} K on average, above the "
+            f"limit of {limit:.0f} K{set_to}; take a shorter time step, or a potential trained on "
             f"such structures; {_moved('temperature')}"
         )
 
@@ -122,12 +122,12 @@ class Watch:
             part = float(np.mean(counts)) / self._atoms
             if part > self._limits.outside:
                 return (
-                    f"{part:.0%} of the atoms, in the mean, are outside the range that "
-                    f"{_WORDS[model]} was made for, more than {self._limits.outside:.0%}; go less "
-                    f"hot, or take one that knows such structures; {_moved('outside')}"
+                    f"{part:.0%} of the atoms, on average, are outside the range that "
+                    f"{_WORDS[model]} was made for, more than {self._limits.outside:.0%}; lower "
+                    f"the temperature, or take one trained on such structures; {_moved('outside')}"
                 )
         return ""
 
 
 def _moved(limit: str) -> str:
-    return f"`limits.{limit}` (--limit-{limit}) moves this limit"
+    return f"`limits.{limit}` moves this limit"

@@ -40,15 +40,15 @@ _RANGE = 6.0  # Å, of the radial distribution
 
 @dataclass(frozen=True, eq=False)
 class AmorphousStructure:
-    """What has come of a melt-quench run.
+    """Result of a melt-quench run.
 
     Attributes
     ----------
     atoms
         The structure at the end, relaxed if that was asked for, on unwrapped positions.
     run
-        Where the dynamics have come to; not completed, it was interrupted, and the structure is
-        that of its last frame.
+        How far the dynamics have come; if not completed, they were interrupted, and the structure
+        is that of the last frame.
     converged
         Whether the relaxation, if any, has reached its largest force.
     bonds
@@ -59,6 +59,24 @@ class AmorphousStructure:
         Root mean square displacement of each element in the melt, in Å, up to its end. Where one
         has moved by less than about half the distance between its atoms, the structure still
         remembers the one that it started from.
+
+    Examples
+    --------
+    >>> from tempfile import TemporaryDirectory
+    >>> from ase.build import bulk
+    >>> from ase.calculators.emt import EMT
+    >>> from ase_bec.workflows import MeltQuenchSettings, melt_quench
+    >>> atoms = bulk("Cu", cubic=True)
+    >>> atoms.calc = EMT()
+    >>> settings = MeltQuenchSettings(
+    ...     melt_temperature=900.0, melt_time=20.0, quench_rate=30000.0, anneal_time=20.0, fmax=None
+    ... )
+    >>> with TemporaryDirectory() as folder:
+    ...     found = melt_quench(atoms, folder, settings)
+    >>> found.run.completed, round(found.density, 2)
+    (True, 8.97)
+    >>> sorted(found.moved), sorted(found.bonds)
+    (['Cu'], [('Cu', 'Cu')])
     """
 
     atoms: Atoms
@@ -108,17 +126,17 @@ def melt_quench(
     structure (under the conditions of `run_md`).
 
     Many potentials have false minima among structures that they were not made for. So the dynamics
-    run between :class:`Walls`, of which the relaxation and the structure at the end are free; and
-    it stops where two atoms come nearer than half the sum of their covalent radii, the
+    run with :class:`Walls`, which the relaxation and the final structure do not have; and
+    they stop if two atoms come closer than half the sum of their covalent radii, the
     temperature exceeds three times that of the melt, or a limit of the settings is passed.
 
     Parameters
     ----------
     atoms
-        Crystal, or random structure (:func:`random_structure`), with its calculator; stays as it
-        is.
+        Crystal, or random structure (:func:`random_structure`), with its calculator; left
+        unchanged.
     folder
-        Where to write; made if need be.
+        Where to write; created if necessary.
     settings
         Temperatures, times and density.
     resume
@@ -136,8 +154,27 @@ def melt_quench(
         If the structure cannot be used, or another run writes to the folder; on resuming, if the
         structure, the calculator or a setting is not that of the folder, or a frame is damaged.
     UnphysicalStructure
-        If atoms come too near to each other or too hot, or the run is no longer physical
-        otherwise.
+        If atoms come too close to each other or get too hot, or the run becomes unphysical in
+        another way.
+
+    Examples
+    --------
+    >>> from pathlib import Path
+    >>> from tempfile import TemporaryDirectory
+    >>> from ase.build import bulk
+    >>> from ase.calculators.emt import EMT
+    >>> from ase_bec.workflows import MeltQuenchSettings, melt_quench
+    >>> atoms = bulk("Cu", cubic=True)
+    >>> atoms.calc = EMT()
+    >>> settings = MeltQuenchSettings(
+    ...     melt_temperature=900.0, melt_time=20.0, quench_rate=30000.0, anneal_time=20.0, fmax=None
+    ... )
+    >>> with TemporaryDirectory() as folder:
+    ...     found = melt_quench(atoms, Path(folder) / "glass", settings)
+    ...     print(sorted(path.name for path in Path(folder).glob("glass/[a-z]*")))
+    ['final.traj', 'run.csv', 'run.traj', 'settings.json']
+    >>> found.run.completed
+    True
     """
     folder = Path(folder)
     start = atoms.copy() if settings.density is None else scaled_to_density(atoms, settings.density)
@@ -210,7 +247,7 @@ def _finish(atoms: Atoms, final: Path, settings: MeltQuenchSettings) -> None:
     require_apart(atoms)
     if wall_energy(atoms)[0] > 0:
         raise UnphysicalStructure(
-            "the structure at the end has ions within the walls: the potential holds them nearer "
+            "the final structure has ions within the walls: the potential brings them closer "
             "than such ions come in solids"
         )
     atoms.get_potential_energy()

@@ -28,6 +28,14 @@ class Bonds:
         1.3 times the sum of their covalent radii, in Å.
     numbers
         Of each atom of the centre's element, [atom].
+
+    Examples
+    --------
+    >>> from ase.build import bulk
+    >>> from ase_bec.workflows import count_bonds
+    >>> bonds = count_bonds(bulk("NaCl", "rocksalt", 5.64, cubic=True))["Na", "Cl"]
+    >>> bonds.mean, bonds.fraction(6), round(bonds.cutoff, 2)
+    (6.0, 1.0, 3.48)
     """
 
     centre: str
@@ -46,7 +54,16 @@ class Bonds:
 
 
 def count_bonds(atoms: Atoms) -> dict[tuple[str, str], Bonds]:
-    """Count neighbours within 1.3 times the sum of covalent radii, for each pair of elements."""
+    """Count neighbours within 1.3 times the sum of covalent radii, for each pair of elements.
+
+    Examples
+    --------
+    >>> from ase.build import molecule
+    >>> from ase_bec.workflows import count_bonds
+    >>> bonds = count_bonds(molecule("CH4"))
+    >>> bonds["C", "H"].numbers.tolist(), bonds["H", "C"].numbers.tolist()
+    ([4], [1, 1, 1, 1])
+    """
     elements = dict.fromkeys(atoms.get_chemical_symbols())
     i, j, cutoffs, lengths = _pairs(atoms, BOND)
     near = lengths < cutoffs
@@ -90,8 +107,8 @@ def require_temperature(atoms: Atoms, highest: float) -> None:
     temperature = float(atoms.get_temperature())
     if not temperature <= highest:
         raise UnphysicalStructure(
-            f"the temperature is {temperature:.0f} K, above the bound of {highest:.0f} K: take a "
-            "shorter time step, or a potential that knows such structures"
+            f"the temperature is {temperature:.0f} K, above the limit of {highest:.0f} K: take a "
+            "shorter time step, or a potential trained on such structures"
         )
 
 

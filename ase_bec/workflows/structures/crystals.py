@@ -41,6 +41,14 @@ def beta_lithium_phosphate(repeat: tuple[int, int, int] = (1, 1, 1)) -> Atoms:
     ----------
     repeat : tuple of int
         Unit cells along each axis; (2, 2, 2) is the supercell of the source paper.
+
+    Examples
+    --------
+    >>> from ase_bec.workflows import beta_lithium_phosphate
+    >>> beta_lithium_phosphate().get_chemical_formula()
+    'Li6O8P2'
+    >>> len(beta_lithium_phosphate((2, 2, 2)))
+    128
     """
     symbols = [symbol for symbol, rows in _FRACTIONS.items() for _ in rows]
     fractions = np.concatenate([np.array(rows) for rows in _FRACTIONS.values()])
@@ -72,6 +80,16 @@ def vacancy_hop(crystal: Atoms, species: str, axis: int) -> tuple[Atoms, Atoms]:
     ------
     ValueError
         If there are fewer than two such ions, or no hop within 45 degrees of the axis.
+
+    Examples
+    --------
+    >>> from ase_bec.workflows import beta_lithium_phosphate, vacancy_hop
+    >>> initial, final = vacancy_hop(beta_lithium_phosphate((1, 1, 2)), "Li", axis=2)
+    >>> initial.get_chemical_formula()
+    'Li11O16P4'
+    >>> moved = final.positions - initial.positions
+    >>> int((abs(moved).max(axis=1) > 0).sum())  # one ion
+    1
     """
     ions = np.flatnonzero(crystal.numbers == Atoms(species).numbers[0]).tolist()
     best: tuple[float, int, int] | None = None

@@ -46,7 +46,9 @@ def begin_folder(
     names = (SETTINGS, FINAL, RUN, Path(RUN).with_suffix(".csv"))
     existing = [folder / name for name in names if (folder / name).exists()]
     if existing and not overwrite:
-        raise FileExistsError(f"`{existing[0]}` exists: resume, overwrite, or name another folder")
+        raise FileExistsError(
+            f"`{existing[0]}` exists: set `resume` or `overwrite`, or name another folder"
+        )
     for path in existing:
         path.unlink()
     folder.mkdir(parents=True, exist_ok=True)

@@ -27,14 +27,21 @@ class MeltQuenchSettings:
     timestep, relaxation_time
         Of the dynamics and its Langevin thermostat, in fs.
     interval
-        Steps from frame to frame.
+        Steps between frames.
     seed
         Of the velocities and the thermostat.
     fmax, max_steps
         Largest force in eV/Å and most steps of the relaxation of the positions (FIRE) that
         follows; ``fmax=None`` leaves it out.
     limits
-        Beyond which the run stops, no longer physical; may be others on continuing.
+        Beyond which the run stops as unphysical; may change when a run is continued.
+
+    Examples
+    --------
+    >>> from ase_bec.workflows import MeltQuenchSettings
+    >>> settings = MeltQuenchSettings(melt_temperature=2000.0, quench_rate=100.0)
+    >>> settings.quench_time, settings.duration  # fs
+    (17000.0, 29000.0)
     """
 
     density: float | None = None

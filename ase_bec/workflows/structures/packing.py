@@ -31,11 +31,11 @@ _ATTEMPTS = 10
 def random_structure(formula: str, formula_units: int, density: float, seed: int = 0) -> Atoms:
     """Put the atoms of some formula units at random into a cubic periodic cell.
 
-    B and C are surrounded with three anions and Si, P, Ge and As with four, as far as there are
-    any, since a melt in which they are bound to each other need not find back; S, Se and Te count
+    B and C are surrounded with three anions and Si, P, Ge and As with four, as long as any are
+    left, since a melt in which they are bound to each other may stay that way; S, Se and Te count
     as anions. Then all atoms are pushed apart until an anion and a cation are no nearer than 0.95
-    of the sum of their covalent radii, and two of a kind no nearer than 2.6 Å, to
-    within 8 %. It is a start for a melt and no structure to keep.
+    of the sum of their covalent radii, and two of a kind no nearer than 2.6 Å, to within 8 %.
+    The result is meant as the start of a melt, not as a final structure.
 
     Parameters
     ----------
@@ -56,8 +56,14 @@ def random_structure(formula: str, formula_units: int, density: float, seed: int
     Raises
     ------
     ValueError
-        If the formula is not one, an argument not positive, or the density so high that there is
-        no room.
+        If the formula is not one, an argument not positive, or the density too high.
+
+    Examples
+    --------
+    >>> from ase_bec.workflows import density_of, random_structure
+    >>> atoms = random_structure("Li3PO4", 4, density=2.4, seed=1)
+    >>> atoms.get_chemical_formula(), round(density_of(atoms), 3)
+    ('Li12O16P4', 2.4)
     """
     try:
         numbers = [
@@ -84,7 +90,15 @@ def random_structure(formula: str, formula_units: int, density: float, seed: int
 
 
 def density_of(atoms: Atoms) -> float:
-    """Give the density in g/cm³."""
+    """Give the density in g/cm³.
+
+    Examples
+    --------
+    >>> from ase.build import bulk
+    >>> from ase_bec.workflows import density_of
+    >>> round(density_of(bulk("NaCl", "rocksalt", 5.64)), 2)
+    2.16
+    """
     grams = atoms.get_masses().sum() / units.kg * 1000
     return float(grams / (atoms.get_volume() * 1e-24))
 
@@ -96,6 +110,14 @@ def scaled_to_density(atoms: Atoms, density: float) -> Atoms:
     ------
     ValueError
         If the density is not positive or the cell has no volume.
+
+    Examples
+    --------
+    >>> from ase.build import bulk
+    >>> from ase_bec.workflows import density_of, scaled_to_density
+    >>> denser = scaled_to_density(bulk("NaCl", "rocksalt", 5.64), 2.3)
+    >>> round(density_of(denser), 6)
+    2.3
     """
     if not 0 < density < np.inf:
         raise ValueError(f"`density` must be positive (g/cm³), got {density}")

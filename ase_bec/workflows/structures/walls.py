@@ -23,14 +23,14 @@ _STIFFNESS = 50.0  # eV/Å²
 
 
 class Walls(Calculator):
-    r"""Energy and forces of a calculator with walls between near atoms.
+    r"""Energy and forces of a calculator with walls between close atoms.
 
     .. math:: U = U_0 + \tfrac{k}{2} \sum_{a<b} \max(0, d_{ab} - r_{ab})^2
 
     with d = 2.0 Å between two anions (N, O, S, Se, Te, halogens) or two cations, 0.75 of the sum
-    of covalent radii between an anion and a cation, none at hydrogen, and k = 50 eV/Å². In a hot
-    melt ions meet at distances that no potential fitted to solids knows, some of which attract
-    there without end; in a solid the walls are out of reach.
+    of covalent radii between an anion and a cation, none for hydrogen, and k = 50 eV/Å². In a hot
+    melt ions come closer than in any solid that potentials are fitted to, and some potentials
+    attract there without bound; in a solid the walls are never reached.
 
     Parameters
     ----------
@@ -38,6 +38,18 @@ class Walls(Calculator):
         Gives U_0 and its forces.
     closest : mapping, optional
         d in Å of other pairs, such as ``{("P", "P"): 2.7}``, in place of those above.
+
+    Examples
+    --------
+    >>> from ase import Atoms
+    >>> from ase.calculators.emt import EMT
+    >>> from ase_bec.workflows import Walls
+    >>> atoms = Atoms("O2", [[0, 0, 0], [0, 0, 1.5]])
+    >>> atoms.calc = EMT()
+    >>> bare = atoms.get_potential_energy()
+    >>> atoms.calc = Walls(EMT())
+    >>> round(float(atoms.get_potential_energy() - bare), 6)  # 50/2 · (2.0 − 1.5)² eV
+    6.25
     """
 
     implemented_properties = ["energy", "forces"]  # noqa: RUF012
