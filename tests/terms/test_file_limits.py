@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 import torch
-from ase_bec.models.formats.limits import check_sizes, load_plain, reason
+from ase_bec.terms.limits import check_sizes, load_plain, reason
 from model_examples import potential
 from reference_data import NNP, needs_data
 
@@ -56,16 +56,16 @@ for _ in range(60):
         ("config", {"x": DEEP}, "`config` nested more than 40 times"),
         ("metadata", {"x": DEEP}, "`metadata` nested more than 40 times"),
         ("state", numbers(1e300), r"numbers in network.mean up to 1e\+300"),
-        ("state", numbers(float("inf")), "numbers in network.mean that are not finite"),
+        ("state", numbers(float("inf")), "numbers in terms.1.mean that are not finite"),
         ("state", lambda s: {**s, "network.mean": 3}, "`network.mean` must be a tensor"),
         (
             "state",
             lambda s: {**s, "network.mean": torch.zeros(1).expand(10**9)},
             "`network.mean` with 1000000000 numbers in a file of",
         ),
-        ("version", -5, "must have a format version of at most 1, got -5: it is damaged"),
-        ("version", True, "must have a format version of at most 1, got True"),
-        ("version", 1e300, "must have a format version of at most 1, got 1e"),
+        ("version", -5, "must have a format version of at most 2, got -5: it is damaged"),
+        ("version", True, "must have a format version of at most 2, got True"),
+        ("version", 1e300, "must have a format version of at most 2, got 1e"),
         ("kind", ["x"], r"must hold one of .*, got \['x'\]"),
         ("kind", {"x": 1}, "must hold one of .*, got {'x': 1}"),
     ],
