@@ -27,7 +27,8 @@ from numpy.typing import NDArray
 Array = NDArray[np.float64]
 
 FIELD, FORCES = "electric_field", "forces_zero_field"
-FIELD_LABELS = (FIELD, "energy_zero_field", "field_energy", FORCES, "field_force")
+PROOFS = ("field_energy", "field_force")  # that labels are those of the frame
+FIELD_LABELS = (FIELD, "energy_zero_field", FORCES, *PROOFS)
 _TOLERANCE = 1e-5  # eV and eV/Å; files keep at least seven digits
 
 

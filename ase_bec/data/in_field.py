@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 from ase import Atoms
 
+from ase_bec.data.field_labels import PROOFS, field_labels_hold
 from ase_bec.data.frame import Frame
 from ase_bec.data.label_names import label_of
 
@@ -63,6 +64,8 @@ def take_zero_field(places: Iterable[dict[str, Any]], info: dict[str, Any]) -> N
         That of them which gets the field.
     """
     places = list(places)
+    for name in PROOFS:
+        info.pop(name, None)
     found: dict[str, Any] = {}
     for place in places:
         for key in [key for key in place if key.endswith(SUFFIX)]:
@@ -81,6 +84,22 @@ def take_zero_field(places: Iterable[dict[str, Any]], info: dict[str, Any]) -> N
             elif label is not None and label not in _ANYWAY:
                 del place[key]
     places[0].update(found)
+
+
+def require_own_labels(atoms: Atoms) -> None:
+    """Refuse values without field that were left from another structure, field or calculator.
+
+    Raises
+    ------
+    ValueError
+        If what they say that the field adds to energy and forces is not what it does.
+    """
+    if any(name in atoms.info for name in PROOFS) and not field_labels_hold(atoms):
+        raise ValueError(
+            "energy and forces without field must belong to the energy and forces of this frame, "
+            "got those of another structure, field or calculator; compute them again, or take "
+            "them off with ase_bec.data.field_labels.remove_field_labels"
+        )
 
 
 def require_zero_field(frames: Iterable[Frame], remedy: str) -> None:

@@ -11,7 +11,7 @@ from ase.stress import voigt_6_to_full_3x3_stress
 
 from ase_bec.data.branches import smallest_dipole
 from ase_bec.data.frame import COULOMB, Array, Frame
-from ase_bec.data.in_field import results_of, take_zero_field
+from ase_bec.data.in_field import require_own_labels, results_of, take_zero_field
 from ase_bec.data.label_names import ALIASES, PER_ATOM, label_of, suspect
 from ase_bec.data.net_charge import settled_charge
 from ase_bec.data.units import factors
@@ -95,6 +95,7 @@ def frame_from_atoms(
     chosen = require_keys(keys)
     rest = atoms.copy()
     try:
+        require_own_labels(atoms)
         results = results_of(atoms)
     except ValueError as error:
         raise ValueError(f"{source}: {error}") from error

@@ -80,7 +80,7 @@ def test_net_charge_of_files_that_do_not_tell(tmp_path, monkeypatch, capsys) -> 
     np.testing.assert_allclose(frame.born_effective_charges.sum(axis=0), np.eye(3), atol=1e-12)
     assert frame.net_charge == 1
     assert main(["convert", "a.xyz", "--net-charge", "2"]) == 2
-    assert "`net_charge` must be that of the file, +1 e, got +2" in capsys.readouterr().err
+    assert "--net-charge must be that of the file, +1 e, got +2" in capsys.readouterr().err
     with pytest.raises(SystemExit):
         main(["convert", "BORN", "--net-charge", "one"])
     assert "must be a number of e, such as -1, got 'one'" in capsys.readouterr().err
@@ -98,7 +98,7 @@ def test_labels_in_a_field_are_not_converted_silently(folder, capsys, name) -> N
     assert main(["convert", name, "--output", "g.xyz"]) == 2
     error = capsys.readouterr().err
     assert f"{name}, frame 0: labels must be without electric field, got those in" in error
-    assert "--from-fields makes Born charges of them" in error
+    assert "--from-fields derives Born charges from them" in error
     assert not (folder / "g.xyz").exists()
     assert main(["convert", name, "--keep-fields", "--output", "g.xyz"]) == 0
     np.testing.assert_array_equal(read_dataset("g.xyz")[0].electric_field, [0, 0, 0.1])
@@ -135,7 +135,7 @@ def test_reads_its_own_output_of_labels_taken_as_they_are(folder, capsys) -> Non
 def test_folding_takes_whole_charges(folder, capsys, charges) -> None:
     assert main(["convert", "a.xyz", "--fold", charges]) == 2
     error = capsys.readouterr().err
-    assert "`charges` must be whole formal charges, got " in error
+    assert "--fold must be whole formal charges, got " in error
     assert "Cl -0." in error
 
 

@@ -104,7 +104,7 @@ def test_restart_refuses_a_path_between_other_ends(
         assert main([*NEB, "--restart", f"{name}.traj", "--output", "two"]) == 2
         error = capsys.readouterr().err
         assert "--restart: " in error
-        assert f"must be the structure that the path in `{name}.traj` was searched with" in error
+        assert f"must be the structure that the path in `{name}.traj` was found for" in error
         assert "Li0 is " in error
     assert main([*NEB, "--restart", "one-zero.traj", "--output", "two"]) == 0
 
@@ -112,8 +112,8 @@ def test_restart_refuses_a_path_between_other_ends(
 def test_resume_refuses_another_search(hop: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main([*NEB, "--max-steps", "2"]) == 1
     for words, message in (
-        (["--spring", "0.3"], "`spring` must be 0.1, as in `neb-zero.traj`, got 0.3"),
-        (["--relax-ends"], "`relax_ends` must be False, as in `neb-zero.traj`, got True"),
+        (["--spring", "0.3"], "--spring must be 0.1, as in `neb-zero.traj`, got 0.3"),
+        (["--relax-ends"], "--relax-ends must be False, as in `neb-zero.traj`, got True"),
     ):
         capsys.readouterr()
         assert main([*NEB, *words, "--resume"]) == 2

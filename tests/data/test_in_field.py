@@ -11,6 +11,7 @@ from data_examples import labelled
 
 from ase_bec import FieldCalculator
 from ase_bec.data import frame_from_atoms, read_dataset, write_dataset
+from ase_bec.data.field_labels import remove_field_labels
 from ase_bec.data.in_field import require_zero_field
 
 FIELD = [0.0, 0.05, 0.1]
@@ -34,6 +35,7 @@ def carried(place: str):
     """Atoms as a file gives them: results in the field, and the values without it beside them."""
     atoms, energy, forces = computed()
     found = atoms.copy()
+    remove_field_labels(found)
     results = {"energy": atoms.get_potential_energy(), "forces": atoms.get_forces()}
     stress = np.array([0.01, 0.01, 0.01, 0, 0, 0])
     found.calc = SinglePointCalculator(found, **results, free_energy=results["energy"],
@@ -101,11 +103,34 @@ def test_labels_in_a_field_alone_say_so(tmp_path) -> None:
             require_zero_field(data, "do something else")
 
 
+@pytest.mark.parametrize("name", ["a.traj", "a.xyz"])
+def test_files_of_field_calculators_give_values_without_field(tmp_path, name) -> None:
+    atoms, energy, forces = computed()
+    put(tmp_path / name, atoms)
+    (frame,) = read_dataset(tmp_path / name)
+    assert frame.energy == pytest.approx(energy, abs=1e-7)
+    np.testing.assert_allclose(frame.forces, forces, atol=1e-7)
+    np.testing.assert_allclose(frame.atoms.info["sampled_in_field"], FIELD)
+
+
 def test_trajectories_of_field_calculators_that_only_name_their_field(tmp_path) -> None:
     atoms, *_ = computed()
     put(tmp_path / "a.traj", atoms)
-    (frame,) = read_dataset(tmp_path / "a.traj")
+    with Trajectory(tmp_path / "a.traj") as trajectory:
+        atoms = trajectory[0]
+    remove_field_labels(atoms)
+    put(tmp_path / "b.traj", atoms)
+    (frame,) = read_dataset(tmp_path / "b.traj")
     np.testing.assert_allclose(frame.electric_field, FIELD)
+
+
+def test_values_left_from_another_structure_are_refused(tmp_path) -> None:
+    atoms, *_ = computed()
+    left = atoms.copy()
+    left.calc = SinglePointCalculator(left, energy=1.0, forces=np.zeros((4, 3)))
+    put(tmp_path / "a.traj", left)
+    with pytest.raises(ValueError, match=r"a.traj.*got those of another structure"):
+        read_dataset(tmp_path / "a.traj")
 
 
 def test_live_calculators_give_values_without_field(tmp_path) -> None:

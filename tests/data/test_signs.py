@@ -57,9 +57,9 @@ def turned(given: list[Frame], label: str, factor: float = -1.0) -> list[Frame]:
 @pytest.mark.parametrize(
     ("given", "message"),
     [
-        (turned(harmonic(8), "forces"), r"correlation -1\.00\): have they the sign of the grad"),
-        (turned(harmonic(8), "energy"), "have they the sign of the gradient"),
-        (strained(scale=-1.0), r"correlation -1\.00\): has it the other sign\?"),
+        (turned(harmonic(8), "forces"), r"correlation -1\.00\): do they have the sign of the grad"),
+        (turned(harmonic(8), "energy"), "do they have the sign of the gradient"),
+        (strained(scale=-1.0), r"correlation -1\.00\): does it have the opposite sign\?"),
         (strained(scale=10 / GPA), r"`stress` .*units=\{'stress': 'GPa'\}"),
         (strained(scale=0.1), "`energy` changes 10.2 times as much as `stress` does work"),
         (polar(scale=-1.0), r"`polarization` changes -1 times as much as `born_effective_charges`"),
@@ -96,7 +96,7 @@ def test_signs_are_looked_at_in_every_format(tmp_path, name) -> None:
     path.write_text(LAYOUTS[name](given))
     assert len(read_dataset(path)) == 6
     path.write_text(LAYOUTS[name](turned(given, "forces")))
-    with pytest.raises(ValueError, match="have they the sign of the gradient"):
+    with pytest.raises(ValueError, match="do they have the sign of the gradient"):
         read_dataset(path)
 
 
@@ -190,7 +190,7 @@ def test_strange_calculations_of_programs_are_noted(tmp_path) -> None:
 def test_published_sets_turned_round(tmp_path, name) -> None:
     data = list(read_dataset(shared(name, f"{name}.xyz")))[:60]
     assert check_units(data) == ()
-    with pytest.raises(ValueError, match="have they the sign of the gradient"):
+    with pytest.raises(ValueError, match="do they have the sign of the gradient"):
         check_units(turned(data, "forces"))
     with pytest.raises(ValueError, match=r"`polarization` changes .* times as much as"):
         check_units(turned(data, "polarization"))

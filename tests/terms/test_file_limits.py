@@ -9,12 +9,12 @@ from pathlib import Path
 
 import pytest
 import torch
-from ase_bec.terms.limits import check_sizes, load_plain, reason
 from model_examples import potential
 from reference_data import NNP, needs_data
 
 import ase_bec
 from ase_bec.models.formats.saved import _FOLDER
+from ase_bec.terms.limits import check_sizes, load_plain, reason
 
 
 def changed(path: Path, part: str, value: object) -> Path:

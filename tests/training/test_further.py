@@ -77,6 +77,6 @@ def test_settings_of_the_model_belong_to_the_start(
     config = settings("first.xyz", "a.pt", 1e-2, start="none.pt")
     with pytest.raises(FileNotFoundError, match=r"`none\.pt` must be a model file"):
         train(config, progress=False)
-    with pytest.raises(ValueError, match=r"`model\.cutoff` is that of the model to start from"):
+    with pytest.raises(ValueError, match=r"`model\.cutoff` is set by the model to start from"):
         train(replace(config, model={"start": "none.pt", "cutoff": 3.0}), progress=False)
     assert not Path("a.pt").exists()
