@@ -36,6 +36,12 @@ def smallest_resolved(atoms: int, duration: float, hop: float = 2.5) -> float:
     ------
     ValueError
         If a number is not positive.
+
+    Examples
+    --------
+    >>> from ase_bec.analysis import smallest_resolved
+    >>> print(f"{smallest_resolved(64, 100e3):.2e} Å²/fs")
+    1.63e-06 Å²/fs
     """
     for name, value in (("atoms", atoms), ("duration", duration), ("hop", hop)):
         if not value > 0:
@@ -44,7 +50,19 @@ def smallest_resolved(atoms: int, duration: float, hop: float = 2.5) -> float:
 
 
 def is_resolved(found: Diffusion, duration: float, hop: float = 2.5) -> bool:
-    """Whether D is more than twice its error, and more than :func:`smallest_resolved`."""
+    """Whether D is more than twice its error, and more than :func:`smallest_resolved`.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from ase import Atoms
+    >>> from ase_bec.analysis import diffusion, is_resolved, read_trajectory
+    >>> steps = 0.1 * np.random.default_rng(0).standard_normal((500, 20, 3))
+    >>> frames = [Atoms("Li20", p, cell=[9, 9, 9], pbc=True) for p in steps.cumsum(axis=0)]
+    >>> found = diffusion(read_trajectory(frames, timestep=10.0), "Li", window=(20.0, 200.0))
+    >>> is_resolved(found, 4990.0), is_resolved(found, 100.0)
+    (True, False)
+    """
     mean = found.coefficient.mean()
     return mean.value > max(2 * mean.error, smallest_resolved(found.atoms, duration, hop))
 
@@ -63,6 +81,13 @@ class Arrhenius:
         D at each temperature in K, Å²/fs: mean and standard error of the trajectories' means.
     left_out
         Temperatures in K at which D is not resolved.
+
+    Examples
+    --------
+    >>> from ase_bec.analysis import Arrhenius, Value
+    >>> fit = Arrhenius(Value(0.3, 0.02), Value(-4.0, 0.2), {}, ())
+    >>> print(f"{fit.at(1000.0):.2e} Å²/fs")
+    5.63e-04 Å²/fs
     """
 
     barrier: Value
@@ -98,6 +123,24 @@ def arrhenius(
     ------
     ValueError
         If D is resolved at fewer than two temperatures.
+
+    Examples
+    --------
+    Random walks whose steps have a barrier of 0.3 eV:
+
+    >>> import numpy as np
+    >>> from ase import Atoms, units
+    >>> from ase_bec.analysis import arrhenius, diffusion, read_trajectory
+    >>> random, runs = np.random.default_rng(0), {}
+    >>> for temperature in (800.0, 1200.0, 1600.0):
+    ...     step = np.exp(-0.3 / (2 * units.kB * temperature))
+    ...     path = step * random.standard_normal((500, 20, 3)).cumsum(axis=0)
+    ...     frames = [Atoms("Li20", p, cell=[9, 9, 9], pbc=True) for p in path]
+    ...     walk = read_trajectory(frames, timestep=10.0)
+    ...     runs[temperature] = [diffusion(walk, "Li", window=(20.0, 200.0))]
+    >>> fit = arrhenius(runs, duration=4990.0, hop=0.2)
+    >>> print(fit.barrier, "eV")
+    0.297 ± 0.012 eV
     """
     coefficients, left_out = {}, []
     for temperature, found in sorted(runs.items()):

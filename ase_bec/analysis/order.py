@@ -46,6 +46,13 @@ def bond_order(atoms: Atoms, element: str, neighbours: int = 12) -> Array:
     References
     ----------
     P. J. Steinhardt, D. R. Nelson and M. Ronchetti, Phys. Rev. B 28, 784 (1983).
+
+    Examples
+    --------
+    >>> from ase.build import bulk
+    >>> from ase_bec.analysis import bond_order
+    >>> print(bond_order(bulk("MgO", "rocksalt", 4.21), "Mg").round(3))
+    [1.]
     """
     if neighbours < 1:
         raise ValueError(f"`neighbours` must be 1 or more, got {neighbours}")
@@ -67,6 +74,17 @@ def disordered_fraction(
 
     Between 0 and 1. Atoms of amorphous HfO₂ have about 0.6, those of the crystal 0.9: with 0.5 as
     the threshold both count as ordered.
+
+    Examples
+    --------
+    >>> from ase.build import bulk
+    >>> from ase_bec.analysis import disordered_fraction
+    >>> atoms = bulk("MgO", "rocksalt", 4.21, cubic=True)
+    >>> disordered_fraction(atoms, "Mg")
+    0.0
+    >>> atoms.rattle(0.4, seed=0)
+    >>> disordered_fraction(atoms, "Mg")
+    0.5
     """
     return float((bond_order(atoms, element, neighbours) < threshold).mean())
 

@@ -228,9 +228,7 @@ def test_another_energy_of_the_same_forces_is_refused(tmp_path: Path) -> None:
     run_md(argon(), path, ARGON, duration=12.0)
     other = argon()
     other.calc = Raised()
-    with pytest.raises(
-        ValueError, match=r"but it differs by \+0.025 eV/atom"
-    ):
+    with pytest.raises(ValueError, match=r"but it differs by \+0.025 eV/atom"):
         run_md(other, path, ARGON, duration=24.0, resume=True)
 
 
