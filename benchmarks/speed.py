@@ -94,7 +94,7 @@ def shares(atoms: Atoms, calls: int) -> None:
     """What the kernels of the bundled pair take of a step; the rest is Python."""
     print("\n| µs per atom | list | kernels | whole evaluation |\n|---|---|---|---|")
     for name in ("li3po4-nnp", "li3po4-bec"):
-        evaluator = Evaluator(load(name), "nothing")
+        evaluator = Evaluator(load(name), "the timed results")
         (member,) = evaluator.members
         neighbours = NeighbourList(evaluator.cutoff)
         field = np.array(FIELD)
