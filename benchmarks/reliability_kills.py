@@ -210,7 +210,10 @@ def main() -> None:
     folder = options.folder or Path(tempfile.mkdtemp())
     folder.mkdir(parents=True, exist_ok=True)
     prepare(folder)
-    print("| command | kills | before anything to go on from | runs ended | identical | largest difference |")
+    print(
+        "| command | kills | before anything to go on from | runs ended | identical | "
+        "largest difference |"
+    )
     print("|---|---|---|---|---|---|")
     failures = []
     for name in options.commands:

@@ -1,5 +1,6 @@
 """Reading of trajectories: times, field, dipole, cuts, wrapped frames; frames of reference."""
 
+import re
 from pathlib import Path
 
 import numpy as np
@@ -104,6 +105,27 @@ def test_wrapped_frames() -> None:
     back = read_trajectory(frames, timestep=1.0, unwrap=True)
     shift = whole.positions[0] - back.positions[0]
     assert back.positions + shift == pytest.approx(whole.positions, abs=1e-9)
+
+
+def test_frames_too_far_apart_say_how_much_is_lost() -> None:
+    walk = np.random.default_rng(0).normal(scale=1.6, size=(400, 20, 3)).cumsum(axis=0)
+    frames = [Atoms("Li20", x, cell=[8, 8, 8], pbc=True) for x in walk]
+    for atoms in frames:
+        atoms.wrap()
+    with pytest.warns(UserWarning, match="too far apart to follow each atom") as found:
+        seen = read_trajectory(frames, timestep=1.0, unwrap=True)
+    said = re.search(r"too small by (\d+)", str(found[0].message))
+    assert said is not None
+    left = (np.diff(seen.positions, axis=0) ** 2).mean() / (np.diff(walk, axis=0) ** 2).mean()
+    assert float(said[1]) == pytest.approx(100 * (1 - left), abs=2)
+
+
+def test_frames_that_cannot_be_followed_are_refused() -> None:
+    cell = [8, 8, 8]
+    at = np.random.default_rng(0).uniform(0, 8, (200, 20, 3))
+    frames = [Atoms("Li20", x, cell=cell, pbc=True) for x in at]
+    with pytest.raises(ValueError, match="spread evenly over the cell: record frames more often"):
+        read_trajectory(frames, timestep=1.0, unwrap=True)
 
 
 def test_jump_names_frame_and_atom() -> None:
