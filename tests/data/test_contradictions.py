@@ -76,6 +76,7 @@ def test_steps_of_vasprun(tmp_path, options, message) -> None:
         (" ion    2", " ion    3", "table must be of ions 1 to 4"),
         ("    0.185300000", "   -0.185300000", "direct and reciprocal lattice vectors"),
         ("  in kB ", "  in kB   1.0 ", r"damaged \("),
+        (" BORN EFFECTIVE CHARGES", " BORN EFECTIVE CHARGES", "responses must give born_effective"),
         ("TOTAL-FORCE (eV/Angst)", "TOTAL-FROCE (eV/Angst)", "must have a table of forces"),
         ("  free  energy   TOTEN", "  free  enegry   TOTEN", r"must have an energy \(TOTEN\)"),
     ],

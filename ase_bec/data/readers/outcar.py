@@ -32,6 +32,7 @@ _MARKS = (
     "aborting loop because EDIFF is reached",
     "Linear response to external field, progress",
 )
+_RESPONSES = ("born_effective_charges", "dielectric_tensor")  # to external fields
 _GLUED = re.compile(r"\s*(-?\d+\.\d+)(?=[-\s]|$)", re.ASCII)  # Fortran leaves no blank before -
 
 
@@ -198,6 +199,8 @@ def _steps(text: str, name: str, head: Header, complete: bool) -> list[_Step]:
                     steps[-1].unconverged = loop.unconverged or "EDIFF was not reached"
         if now.positions is not None:
             raise ValueError("the last step must have an energy (TOTEN)")
+        if steps and loop.progress and not steps[-1].labels.keys() >= set(_RESPONSES):
+            raise ValueError(f"responses must give {' and '.join(_RESPONSES)}")
     except (ValueError, IndexError) as error:
         if complete:
             line_number = text.count("\n", 0, at) + 1
